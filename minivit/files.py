@@ -1,0 +1,44 @@
+"""Writing files so that a reader sees the old file or the whole new one, never half of it."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A temporary path beside `path`; when the block ends well it is renamed to `path`, otherwise removed.
+
+    Raises InputError if the place cannot be written.
+    """
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; choose another output path") from error
+    try:
+        yield Path(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another output path") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_npz(path, arrays):
+    """Write {name: array} as an uncompressed .npz file."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,101 @@
+"""A loaded model: configuration, parameters and the functions to run it with, in a handful of short methods."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import names, tiers
+from .errors import InputError
+from .models import vit
+from .trace import NO_TAP, Trace, make_tap
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class of a classified image.  `probability` is the softmax over all classes."""
+
+    index: int
+    label: str
+    logit: float
+    probability: float
+
+    def __str__(self):
+        return f"{self.probability:6.1%}  {self.label}"
+
+
+class Model:
+    """What `minivit.load` returns.
+
+    `images` below is a file, a Pillow image, a uint8 array (h,w,3), an already preprocessed float array (h,w,c) or
+    (B,h,w,c), or a list of files and Pillow images.  `size` is (height, width) in pixels; None: the trained one.
+    """
+
+    def __init__(self, config, params, ops=None, labels=None, source=""):
+        self.config, self.labels, self.source = config, labels, source
+        self.ops = ops or tiers.load()
+        self.params = self.ops.prepare(params)
+
+    def __repr__(self):
+        return f"<{self.config.name} from {self.source or 'arrays'}, tier {self.ops.tier} in {self.ops.dtype}>"
+
+    def preprocess(self, images, size=None):
+        """Pixels as the model wants them: (B,h,w,c) in the tier's dtype, by the checkpoint's own policy."""
+        from . import image
+
+        size = size or self.config.image
+        if min(self.config.grid_of(*size)) < 1:
+            raise InputError(f"size {size[0]}×{size[1]} is smaller than one patch of {self.config.patch} pixels")
+        return image.prepare(images, self.config.preprocess, size, self.config.channels).astype(self.ops.dtype, copy=False)
+
+    def run(self, images, size=None, patch=None, tap=None):
+        """The model's output: logits (B,C), or the pooled feature (B,D) of a model without a head.
+
+        patch: {tensor name or pattern: function of the array}, to replace tensors on the way.
+        """
+        pixels = self.preprocess(images, size)
+        return vit.forward(self.params, pixels, self.config, self.ops, tap or make_tap(self.config, patch=patch))
+
+    __call__ = run
+
+    def trace(self, images, keep="*", size=None, patch=None):
+        """Run and record: a Trace of the tensors whose names match `keep` (a pattern, or several)."""
+        tap = make_tap(self.config, keep, patch)
+        self.run(images, size, tap=tap)
+        return Trace(tap.store, self.config)
+
+    def classify(self, images, top=5, size=None):
+        """The `top` most probable classes: a list of Prediction, or one such list per image for a list of images."""
+        if not self.config.classes:
+            raise InputError(f"{self.config.name} has no classification head; use features() instead")
+        if "unpooled" in self.config.pool:
+            raise InputError(f"{self.config.name} gives logits for every token; load it with pool='token' to classify")
+        predictions = [self.top(logits, top) for logits in self.run(images, size)]
+        return predictions if isinstance(images, (list, tuple)) else predictions[0]
+
+    def top(self, logits, count=5):
+        # logits (C,) -> the `count` largest as Predictions, largest first
+        logits = np.asarray(logits, np.float64)
+        probabilities = np.exp(logits - logits.max())
+        probabilities /= probabilities.sum()
+        order = np.argsort(-logits, kind="stable")[:count]
+        return [Prediction(int(i), self.label(i), float(logits[i]), float(probabilities[i])) for i in order]
+
+    def label(self, index):
+        return self.labels[index] if self.labels else f"class {index}"
+
+    def features(self, images, size=None):
+        """{"cls": (B,D), "mean": (B,D), "tokens": (B,N,D)} after the final LayerNorm; "cls" only with a class token.
+
+        "mean" averages the patch tokens; "tokens" has every token, prefix first.
+        """
+        last = f"block{self.config.blocks - 1}.resid_post"
+        tap = make_tap(self.config, last)
+        self.run(images, size, tap=tap)
+        tokens = self.ops.layernorm(tap.store[last], **self.params["norm"], eps=self.config.eps)
+        found = {"cls": tokens[:, 0]} if self.config.prefix else {}
+        return {**found, "mean": tokens[:, self.config.prefix :].mean(1), "tokens": tokens}
+
+    def names(self):
+        """The names of every tensor of a forward pass, in order; see minivit/names.py for what they mean."""
+        return list(names.of(self.config))

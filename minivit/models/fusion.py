@@ -1,0 +1,18 @@
+"""Let a tier do a whole step of a model in one kernel, as long as nobody looks inside it."""
+
+import functools
+
+
+def fusable(step):
+    """Mark a model step `step(…, ops, tap)`: it runs as written, or as ``ops.fused[step name](…)`` if the tier has that.
+
+    As soon as the tap wants a tensor inside, the step runs as written, so every tensor can be seen and replaced.
+    """
+
+    @functools.wraps(step)
+    def run(*inputs):
+        *arrays, ops, tap = inputs
+        kernel = ops.fused.get(step.__name__)
+        return kernel(*arrays) if kernel and not tap.active else step(*inputs)
+
+    return run

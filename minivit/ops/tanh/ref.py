@@ -1,0 +1,8 @@
+"""tanh in NumPy."""
+
+import numpy as np
+
+
+def tanh(x):
+    # x (...) -> (...)
+    return np.tanh(x)
