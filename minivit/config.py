@@ -17,7 +17,7 @@ class Preprocess:
     fit: "stretch" resizes the whole image to ``resize`` (aspect ratio not kept);
          "shorter" resizes so that the shorter side is ``resize`` (aspect ratio kept).
     resize: pixels before the crop, (height, width) for "stretch" or an int for "shorter"; None means the crop's size.
-    resample: "tf_bilinear" (TensorFlow: no antialias, float result) | "bilinear" | "bicubic" | "lanczos" (Pillow: uint8).
+    resample: "tf_bilinear" (TensorFlow: no antialias, float) | "bilinear" | "bicubic" | "lanczos" (Pillow: uint8).
     """
 
     name: str
@@ -27,6 +27,10 @@ class Preprocess:
     crop_fraction: float | None = None  # timm: shorter side = floor(crop size / crop_fraction)
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self):
+        if min(self.std) <= 0 or (self.crop_fraction is not None and not 0 < self.crop_fraction <= 1):
+            raise InputError(f"preprocessing {self.name}: std must be positive and the crop fraction in (0, 1]")
 
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -114,7 +118,7 @@ def _gap(size, patch):
 
 
 def _deit(size, distilled=False):
-    base = _vit(size, 16, gelu="erf", position_resize="bicubic_antialias", preprocess=DEIT)
+    base = _vit(size, 16, gelu="erf", position_resize="bicubic_antialias_float32", preprocess=DEIT)
     name = f"DeiT-{size}/16"
     if distilled:
         return replace(base, name=name + "-distilled", prefix=2, distilled_head=True)
@@ -135,17 +139,18 @@ VARIANTS = {
 }
 
 
-def variant(name):
+def variant(name, also=()):
     """The published variant of that name, written as people write it: "ViT-B/16", "vit_b16", "B/16", "deit-ti/16".
 
-    Raises InputError, with the nearest names, for an unknown one.
+    Raises InputError for an unknown one, with the nearest names (among these and `also`).
     """
-    by_key = {_key(known): config for known, config in VARIANTS.items()}
-    for key in (_key(name), "vit" + _key(name)):
-        if key in by_key:
-            return by_key[key]
-    raise InputError(f"unknown model {str(name)!r}{nearest(name, VARIANTS)} (`minivit zoo` lists them)")
+    by_key = {key(known): config for known, config in VARIANTS.items()}
+    for wanted in (key(name), "vit" + key(name)):
+        if wanted in by_key:
+            return by_key[wanted]
+    raise InputError(f"unknown model {str(name)!r}{nearest(name, [*VARIANTS, *also])} (`minivit zoo` lists them)")
 
 
-def _key(name):
+def key(name):
+    """A model name without case and punctuation, so that "ViT-B/16", "vit_b16" and "ViT-B_16" are the same."""
     return "".join(c for c in str(name).lower() if c.isalnum())

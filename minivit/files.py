@@ -38,6 +38,17 @@ def write_npz(path, arrays):
         np.savez(file, **arrays)
 
 
+def read_arrays(path):
+    """{name: array} of a .npz or .safetensors file, of any numeric dtype.  Raises InputError if it is damaged or pickled."""
+    from .checkpoints.files import open_source
+    from .checkpoints.stored import DAMAGE
+
+    try:
+        return {name: stored.load(True) for name, stored in open_source(path).arrays.items()}
+    except DAMAGE as error:
+        raise error if isinstance(error, InputError) else InputError(f"{path}: damaged ({error})") from error
+
+
 def _umask():
     mask = os.umask(0)
     os.umask(mask)

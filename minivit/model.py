@@ -8,7 +8,7 @@ import numpy as np
 from . import names, tiers
 from .errors import InputError
 from .models import vit
-from .trace import NO_TAP, Trace, make_tap
+from .trace import Trace, make_tap
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,28 @@ class Model:
         return f"<{self.config.name} from {self.source or 'arrays'}, tier {self.ops.tier} in {self.ops.dtype}>"
 
     def preprocess(self, images, size=None):
-        """Pixels as the model wants them: (B,h,w,c) in the tier's dtype, by the checkpoint's own policy."""
-        from . import image
+        """Pixels as the model wants them: (B,h,w,c) in the tier's dtype, by the checkpoint's own policy.
 
-        size = size or self.config.image
-        if min(self.config.grid_of(*size)) < 1:
-            raise InputError(f"size {size[0]}×{size[1]} is smaller than one patch of {self.config.patch} pixels")
-        return image.prepare(images, self.config.preprocess, size, self.config.channels).astype(self.ops.dtype, copy=False)
+        Float arrays are taken as already preprocessed.  Raises InputError for what is not an image, or holds NaN.
+        """
+        from .image import load_array
+        from .preprocess import batch, check_pixels
+
+        if isinstance(images, (str, Path)) and str(images).lower().endswith(".npy"):
+            images = load_array(images)
+        if isinstance(images, np.ndarray) and images.dtype != np.uint8:
+            pixels = check_pixels(images, self.config.channels)
+        else:
+            if self.config.channels != 3:
+                raise InputError(f"{self.config.name} reads {self.config.channels} channels; give preprocessed arrays")
+            several = isinstance(images, (list, tuple)) or getattr(images, "ndim", 3) == 4
+            pixels = batch(images if several else [images], self.config.preprocess, size or self.config.image)
+        height, width = pixels.shape[1:3]
+        if min(height, width) < self.config.patch:
+            raise InputError(
+                f"{height}×{width} pixels are less than one patch ({self.config.patch}×{self.config.patch})"
+            )
+        return pixels.astype(self.ops.dtype, copy=False)
 
     def run(self, images, size=None, patch=None, tap=None):
         """The model's output: logits (B,C), or the pooled feature (B,D) of a model without a head.
@@ -93,8 +108,8 @@ class Model:
         tap = make_tap(self.config, last)
         self.run(images, size, tap=tap)
         tokens = self.ops.layernorm(tap.store[last], **self.params["norm"], eps=self.config.eps)
-        found = {"cls": tokens[:, 0]} if self.config.prefix else {}
-        return {**found, "mean": tokens[:, self.config.prefix :].mean(1), "tokens": tokens}
+        prefix = self.config.prefix
+        return {**({"cls": tokens[:, 0]} if prefix else {}), "mean": tokens[:, prefix:].mean(1), "tokens": tokens}
 
     def names(self):
         """The names of every tensor of a forward pass, in order; see minivit/names.py for what they mean."""

@@ -34,7 +34,7 @@ BEFORE = (
         exists=lambda config: config.prefix > 0,
     ),
     Tensor("embed.position", "1 N D", "E_pos", "Transformer/posembed_input", "position table at this resolution"),
-    Tensor("embed.out", "B N D", "z_0", "Transformer/posembed_input", "tokens plus positions: the residual stream starts"),
+    Tensor("embed.out", "B N D", "z_0", "Transformer/posembed_input", "tokens plus positions: the stream starts"),
 )  # fmt: skip
 
 BLOCK = (
@@ -59,11 +59,11 @@ AFTER = (
     Tensor("final.norm", "B N D", "LN(z_L)", _NORM, "all tokens, normalised", lambda c: not c.norm_after_pool),
     Tensor("head.pooled", "B * D", "LN(z_L^0)", "(pool)", "the feature: class token, mean, or every token"),
     Tensor("final.norm", "B * D", "LN(mean z_L)", _NORM, "the pooled feature, normalised", lambda c: c.norm_after_pool),
-    Tensor("head.pre_tanh", "B * R", "W y + b", "pre_logits", "representation layer", lambda c: bool(c.representation)),
-    Tensor("head.representation", "B * R", "tanh(W y + b)", "pre_logits", "…and its tanh", lambda c: bool(c.representation)),
+    Tensor("head.pre_tanh", "B * R", "W y + b", "pre_logits", "representation layer", lambda c: c.representation),
+    Tensor("head.representation", "B * R", "tanh(W y + b)", "pre_logits", "…and its tanh", lambda c: c.representation),
     Tensor("head.class_logits", "B C", "–", "(DeiT)", "logits from the class token", lambda c: c.distilled_head),
-    Tensor("head.distill_logits", "B C", "–", "(DeiT)", "logits from the distillation token", lambda c: c.distilled_head),
-    Tensor("logits", "B * C", "y", "head", "one score per class", lambda c: bool(c.classes)),
+    Tensor("head.distill_logits", "B C", "–", "(DeiT)", "logits from the second token", lambda c: c.distilled_head),
+    Tensor("logits", "B * C", "y", "head", "one score per class", lambda c: c.classes),
 )  # fmt: skip
 
 
@@ -88,7 +88,9 @@ def expand(patterns, config):
     for pattern in patterns:
         matched = fnmatch.filter(known, pattern)
         if not matched:
-            raise InputError(f"{config.name} has no tensor {pattern!r}{nearest(pattern, known)} (`minivit trace` lists them)")
+            raise InputError(
+                f"{config.name} has no tensor {pattern!r}{nearest(pattern, known)} (`minivit trace` lists them)"
+            )
         wanted.update(matched)
     return [name for name in known if name in wanted]
 

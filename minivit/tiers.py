@@ -1,7 +1,7 @@
 """Build `ops`, the set of array functions that a model is called with: one per tier and dtype.
 
-    ops = tiers.load("ref", "float64")
-    mine = ops.replace(softmax=my_softmax)      # the one door for lessons, grading and ablations
+ops = tiers.load("ref", "float64")
+mine = ops.replace(softmax=my_softmax)      # the one door for lessons, grading and ablations
 """
 
 import dataclasses
@@ -53,7 +53,7 @@ class Ops:
     fused: dict = field(default_factory=dict)  # whole model steps done in one kernel: see models/fusion.py
 
     def prepare(self, params):
-        """Parameters as this tier wants them, once: here converted to the dtype (no copy where they already have it)."""
+        """Parameters as this tier wants them, once: converted to its dtype, copied only where they have another."""
         return nest({name: np.asarray(value, self.dtype) for name, value in flatten(params).items()})
 
     def replace(self, **functions):

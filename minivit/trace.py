@@ -1,10 +1,10 @@
 """Look inside a forward pass: record any named tensor, replace it on the way, compare two runs.
 
-    trace = model.trace("cat.jpg", keep="block*.attn.probs")
-    trace["block3.attn.probs"]                     # (B,H,N,N), read-only
-    print(trace.table())                           # name, shape, dtype, min, mean, max, paper symbol
-    print(trace.diff(other))                       # a verdict per tensor, and the first that differs
-    model.run(image, patch={"block5.attn.probs": lambda a: a * 0})
+trace = model.trace("cat.jpg", keep="block*.attn.probs")
+trace["block3.attn.probs"]                     # (B,H,N,N), read-only
+print(trace.table())                           # name, shape, dtype, min, mean, max, paper symbol
+print(trace.diff(other))                       # a verdict per tensor, and the first that differs
+model.run(image, patch={"block5.attn.probs": lambda a: a * 0})
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ import numpy as np
 
 from . import names
 from .errors import InputError, nearest
-from .files import write_npz
+from .files import read_arrays, write_npz
 from .tables import Table
 
-#: Largest difference, relative to max|reference|, that `diff` calls equal: float32 rounding over a whole ViT stays below
+#: The largest difference, relative to max|reference|, that `diff` calls equal; float32 rounding over a ViT stays below
 TOLERANCE = 2e-5
 
 
@@ -66,11 +66,12 @@ class Tap:
         return patched.astype(x.dtype, copy=False)
 
 
-def make_tap(config, keep=(), patch=None):
+def make_tap(config, keep=None, patch=None):
     """A tap for that model, or NO_TAP if nothing is asked.  Patterns are expanded; an unknown one is an InputError."""
     patch = {name: f for pattern, f in (patch or {}).items() for name in names.expand(pattern, config)}
-    keep = names.expand(keep, config) if keep else ()
-    return Tap(keep, patch) if keep or patch else NO_TAP
+    if keep is None:
+        return Tap((), patch) if patch else NO_TAP
+    return Tap(names.expand(keep, config), patch)
 
 
 class Trace(Mapping):
@@ -109,7 +110,15 @@ class Trace(Mapping):
         x = self[name]
         symbol = self._known[name].symbol if name in self._known else ""
         low, mean, high = float(x.min()), float(x.mean(dtype=np.float64)), float(x.max())
-        return {"name": name, "shape": list(x.shape), "dtype": str(x.dtype), "min": low, "mean": mean, "max": high, "paper": symbol}
+        return {
+            "name": name,
+            "shape": list(x.shape),
+            "dtype": str(x.dtype),
+            "min": low,
+            "mean": mean,
+            "max": high,
+            "paper": symbol,
+        }
 
     def diff(self, other, tolerance=TOLERANCE):
         """Compare with another trace (or any mapping of name to array), taken as the reference.
@@ -129,13 +138,11 @@ class Trace(Mapping):
 
     @classmethod
     def load(cls, path, config=None):
-        from .checkpoints import arrays_npz
-
-        return cls({name: array.read() for name, array in arrays_npz.open(path).items()}, config)
+        return cls(read_arrays(path), config)
 
 
 class Diff(Table):
-    """Verdicts of Trace.diff: `ok`, `first` (name of the first tensor that differs, or None), `rows`; prints as a table."""
+    """Verdicts of Trace.diff: `rows`, `ok`, and `first`, the name of the first tensor that differs (or None)."""
 
     def __init__(self, rows):
         super().__init__(("name", "ok", "error", "tolerance", "note"), rows)

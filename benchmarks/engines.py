@@ -1,0 +1,114 @@
+"""The engines of compare.py.  Each runs alone in a process: `load(folder, model)`, then `run(images) -> logits`.
+
+Images are float32 (B,224,224,3), already normalised; an engine that wants another layout converts outside the timing.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+
+class Minivit:
+    def __init__(self, tier, dtype):
+        self.tier, self.dtype = tier, {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}[dtype]
+
+    def load(self, folder):
+        import minivit
+
+        self.model = minivit.load(folder, tier=self.tier, dtype=self.dtype)
+
+    def prepare(self, images):
+        return images
+
+    def run(self, images):
+        return self.model.run(images)
+
+
+class Torch:
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+    def load(self, folder):
+        import torch
+        from transformers import ViTForImageClassification
+
+        self.torch = torch
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[self.dtype]
+        self.model = ViTForImageClassification.from_pretrained(folder, attn_implementation="sdpa", dtype=dtype).eval()
+
+    def prepare(self, images):
+        return self.torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(self.model.dtype)
+
+    def run(self, images):
+        with self.torch.inference_mode():
+            return self.model(images).logits.float().numpy()
+
+
+class OnnxRuntime:
+    def __init__(self, dtype, threads):
+        self.dtype, self.threads = dtype, threads
+
+    def load(self, folder):
+        import onnxruntime
+
+        file = Path(folder) / "model.onnx"
+        if self.dtype == "int8":
+            file = _dynamic_int8(file)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    def prepare(self, images):
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    def run(self, images):
+        return self.session.run(None, {self.session.get_inputs()[0].name: images})[0]
+
+
+def _dynamic_int8(file):
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantized = file.with_name("model-int8.onnx")
+    if not quantized.exists():
+        quantize_dynamic(
+            str(file), str(quantized), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"]
+        )
+    return quantized
+
+
+class OpenVino:
+    def __init__(self, dtype, threads):
+        self.dtype, self.threads = dtype, threads
+
+    def load(self, folder):
+        import openvino
+
+        precision = {"fp32": "f32", "bf16": "bf16"}[self.dtype]
+        settings = {
+            "INFERENCE_NUM_THREADS": self.threads,
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self.compiled = openvino.Core().compile_model(str(Path(folder) / "model.onnx"), "CPU", settings)
+
+    def prepare(self, images):
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    def run(self, images):
+        return np.asarray(next(iter(self.compiled(images).values())))
+
+
+def make(name, threads):
+    """The engine of that name, such as "minivit-cpu-int8" or "onnxruntime-fp32"."""
+    engine, _, dtype = name.rpartition("-")
+    if engine.startswith("minivit-"):
+        return Minivit(engine.removeprefix("minivit-"), dtype)
+    if engine == "torch":
+        return Torch(dtype)
+    return {"onnxruntime": OnnxRuntime, "openvino": OpenVino}[engine](dtype, threads)
+
+
+NAMES = (
+    "minivit-ref-fp32", "minivit-cpu-fp32", "minivit-cpu-bf16", "minivit-cpu-int8", "torch-fp32", "torch-bf16",
+    "onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-bf16",
+)  # fmt: skip

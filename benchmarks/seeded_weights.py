@@ -1,0 +1,81 @@
+"""One set of seeded weights for every engine: a Hugging Face folder, and the ONNX file that PyTorch exports from it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from minivit import params
+from minivit.config import HUGGING_FACE, variant
+
+
+def hugging_face_folder(model, folder):
+    """Write config.json and model.safetensors of the published variant `model` ("B/16") with seeded weights."""
+    from safetensors.numpy import save_file
+
+    config = replace(variant(model), gelu="erf", eps=1e-12, position_resize="bicubic", preprocess=HUGGING_FACE)
+    flat = params.flatten(params.seeded(config))
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(_config_json(config)))
+    save_file(_legacy_names(flat, config), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _config_json(config):
+    return {
+        "model_type": "vit",
+        "architectures": ["ViTForImageClassification"],
+        "hidden_size": config.width,
+        "num_hidden_layers": config.blocks,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.mlp,
+        "hidden_act": "gelu",
+        "layer_norm_eps": config.eps,
+        "image_size": config.image[0],
+        "patch_size": config.patch,
+        "id2label": {str(i): f"class {i}" for i in range(config.classes)},
+    }
+
+
+def _legacy_names(flat, config):
+    """{Hugging Face's name: array in PyTorch's layout} from our flat tree."""
+    theirs = {
+        "vit.embeddings.cls_token": flat["embed.prefix"],
+        "vit.embeddings.position_embeddings": flat["embed.position"],
+        "vit.embeddings.patch_embeddings.projection.weight": flat["embed.w"].transpose(3, 2, 0, 1),
+        "vit.embeddings.patch_embeddings.projection.bias": flat["embed.b"],
+        "vit.layernorm.weight": flat["norm.scale"],
+        "vit.layernorm.bias": flat["norm.bias"],
+        "classifier.weight": flat["head.w"].T,
+        "classifier.bias": flat["head.b"],
+    }
+    for i in range(config.blocks):
+        ours, block = f"blocks.{i}", f"vit.encoder.layer.{i}"
+        for name, norm in (("ln1", "layernorm_before"), ("ln2", "layernorm_after")):
+            theirs[f"{block}.{norm}.weight"] = flat[f"{ours}.{name}.scale"]
+            theirs[f"{block}.{norm}.bias"] = flat[f"{ours}.{name}.bias"]
+        for j, part in enumerate(("query", "key", "value")):
+            columns = slice(j * config.width, (j + 1) * config.width)
+            theirs[f"{block}.attention.attention.{part}.weight"] = flat[f"{ours}.attn.qkv.w"][:, columns].T
+            theirs[f"{block}.attention.attention.{part}.bias"] = flat[f"{ours}.attn.qkv.b"][columns]
+        layers = (("attn.out", "attention.output"), ("mlp.fc1", "intermediate"), ("mlp.fc2", "output"))
+        for name, layer in layers:
+            theirs[f"{block}.{layer}.dense.weight"] = flat[f"{ours}.{name}.w"].T
+            theirs[f"{block}.{layer}.dense.bias"] = flat[f"{ours}.{name}.b"]
+    return {name: np.ascontiguousarray(array) for name, array in theirs.items()}
+
+
+def export_onnx(folder):
+    """Write model.onnx beside the weights, with a free batch size, through PyTorch."""
+    import torch
+    from transformers import ViTForImageClassification
+
+    model = ViTForImageClassification.from_pretrained(folder, attn_implementation="eager").eval()
+    config = model.config
+    example = torch.zeros(2, 3, config.image_size, config.image_size)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    torch.onnx.export(
+        model, (example,), str(Path(folder) / "model.onnx"), input_names=["pixels"], output_names=["logits"],
+        dynamic_shapes=({0: batch},), opset_version=18, dynamo=True, external_data=False, verbose=False,
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""When two tensors agree: the tolerances, in one place, each with its reason.
+
+Errors and tolerances are relative to max|reference|.  A float32 reference is itself wrong by its *noise floor*, the
+measured difference between its float32 and float64 runs; a correct implementation that sums in another order lands
+within a few times that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..trace import compare
+
+#: float64 against a float64 truth: independent implementations agree to 1e-15; above 1e-8 it is a difference of meaning
+FLOAT64 = 1e-10
+
+#: tier -> (times the noise floor, never above) for a float32 run
+FLOAT32 = {"ref": (10, 2e-5), "cpu": (20, 4e-5)}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One tensor: its relative error, the noise floor of the reference, and the tolerance; None where there is none."""
+
+    name: str
+    ok: bool
+    error: float | None
+    noise: float | None
+    tolerance: float
+    note: str = ""
+
+
+def judge(name, found, reference, noise, tier, dtype):
+    """The verdict on `found` (None: not produced).  noise: the absolute noise floor of the reference's float32 run."""
+    reference = np.asarray(reference)
+    scale = max(float(np.abs(reference).max(initial=0)), np.finfo(np.float32).tiny)
+    times, ceiling = FLOAT32[tier]
+    in_double = dtype == "float64" and reference.dtype == np.float64
+    tolerance = FLOAT64 if in_double else min(times * noise / scale, ceiling)
+    ok, error, note = compare(found, reference, tolerance)
+    return Verdict(name, ok, error, noise / scale, tolerance, note)
+
+
+def exact(name, found, reference, levels=0.0):
+    """The verdict on numbers that must be equal, or differ by no more than `levels` (absolute, in their own units)."""
+    reference = np.asarray(reference, np.float64)
+    scale = max(float(np.abs(reference).max(initial=0)), np.finfo(np.float32).tiny)
+    ok, error, note = compare(np.asarray(found, np.float64), reference, levels / scale)
+    return Verdict(name, ok, error, None, levels / scale, note)

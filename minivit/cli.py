@@ -1,0 +1,61 @@
+"""The command line: `minivit COMMAND …`.  Each command is a module in minivit/commands with a few lines of its own.
+
+Exit codes: 0 done; 1 `check` found a difference; 2 something given was wrong (one line on stderr says what).
+"""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from .errors import InputError, nearest
+
+COMMANDS = ("demo", "classify", "features", "trace", "check", "inspect", "zoo", "doctor")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, with the nearest known word."""
+
+    def error(self, message):
+        raise InputError(f"{message} (`{self.prog} --help` shows how)")
+
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            what = "command" if isinstance(action, argparse._SubParsersAction) else "/".join(action.option_strings)
+            raise InputError(f"unknown {what} {value!r}{nearest(value, action.choices)}")
+
+
+def build():
+    """The parser of every command."""
+    from . import __version__
+
+    parser = Parser(prog="minivit", description="The Vision Transformer, readable and checked tensor by tensor.")
+    parser.add_argument("--version", action="version", version=f"minivit {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"minivit.commands.{name}")
+        command = commands.add_parser(
+            name,
+            help=module.__doc__.splitlines()[0],
+            description=module.__doc__,
+            epilog=f"example:\n  {module.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv=None):
+    """Run a command; returns the exit code."""
+    try:
+        args = build().parse_args(argv)
+        return args.run(args) or 0
+    except InputError as error:
+        print(f"minivit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,61 @@
+"""Arguments that several commands share, and how they are read."""
+
+import argparse
+import json
+
+from .. import tiers
+from ..config import POLICIES
+from ..loading import load
+
+
+def model(parser, required=True):
+    """--model / --weights and what goes with them."""
+    source = parser.add_mutually_exclusive_group(required=required)
+    source.add_argument(
+        "--weights", metavar="PATH", help="checkpoint: official .npz, Hugging Face folder, timm .safetensors"
+    )
+    source.add_argument("--model", metavar="NAME", help="name of a checkpoint in the weights folders, or 'demo'")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="class labels: one per line, or JSON (default: the checkpoint's)"
+    )
+    parser.add_argument(
+        "--preprocess", choices=POLICIES, help="resize and normalise like this (default: the checkpoint's)"
+    )
+    parser.add_argument("--size", type=size, metavar="HxW", help="image size in pixels, such as 384 or 224x320")
+    parser.add_argument("--heads", type=int, metavar="H", help="attention heads, where the file does not say")
+    tier(parser)
+
+
+def tier(parser):
+    parser.add_argument("--tier", choices=tiers.TIERS, default="ref", help="what computes (default: %(default)s)")
+    parser.add_argument("--dtype", default="float32", metavar="D", help="numbers it computes in (default: %(default)s)")
+
+
+def as_json(parser):
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def read_model(args):
+    overrides = {"heads": args.heads} if args.heads is not None else {}
+    source = args.weights or args.model
+    return load(source, args.tier, args.dtype, args.labels, args.preprocess, **overrides)
+
+
+def size(text):
+    """ "384" -> (384, 384); "224x320" -> (224, 320), height first."""
+    try:
+        height, _, width = text.lower().replace("×", "x").partition("x")
+        found = int(height), int(width or height)
+    except ValueError:
+        found = (0, 0)
+    if min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected pixels such as 384 or 224x320 (height x width)")
+    return found
+
+
+def print_json(value):
+    """One JSON document; a list gets one line per item."""
+    if isinstance(value, list):
+        print("[" + ",\n ".join(json.dumps(item, ensure_ascii=False) for item in value) + "]")
+    else:
+        print(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,0 +1,101 @@
+"""From a file, a folder or a name to a Model that runs."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from . import checkpoints, config, params, tiers
+from .errors import InputError, nearest
+from .model import Model
+
+#: The small model of `minivit demo`: seeded, never trained, so that the whole path runs on a machine without weights
+DEMO = config.ViTConfig("demo", patch=16, width=64, blocks=4, heads=4, mlp=256, classes=10)
+
+
+def load(source, tier="ref", dtype="float32", labels=None, preprocess=None, **overrides):
+    """Load a model.
+
+    source: a checkpoint (official .npz, Hugging Face folder or file, timm/DeiT .safetensors), the name of one in the
+        weights folders (see `weights_folders`), or "demo" for a small seeded model.
+    tier, dtype: what it runs on; see `minivit doctor`.
+    labels: a file with one label per line, or JSON (a list, or {"0": label}); default: the checkpoint's own.
+    preprocess: "google", "huggingface", "timm", "deit" or a config.Preprocess; default: the checkpoint's own.
+    overrides: fields of config.ViTConfig that the file cannot say, such as heads=4.
+    Raises InputError if anything about them is wrong.
+    """
+    ops = tiers.load(tier, dtype)
+    if str(source) == "demo":
+        settings, tree, own_labels = DEMO, params.seeded(DEMO), None
+    else:
+        checkpoint = checkpoints.read(find(source), **overrides)
+        settings, tree, own_labels = checkpoint.config, checkpoint.params(), checkpoint.labels
+    if preprocess is not None:
+        settings = replace(settings, preprocess=_policy(preprocess))
+    own_labels = read_labels(labels, settings.classes) if labels is not None else own_labels
+    return Model(settings, tree, ops, own_labels, str(source))
+
+
+def _policy(preprocess):
+    if isinstance(preprocess, config.Preprocess):
+        return preprocess
+    if preprocess not in config.POLICIES:
+        raise InputError(f"unknown preprocessing {preprocess!r}{nearest(preprocess, config.POLICIES)}")
+    return config.POLICIES[preprocess]
+
+
+def find(source):
+    """The path of a checkpoint: `source` itself if it exists, else the file of that name in the weights folders."""
+    if Path(source).exists():
+        return Path(source)
+    available = {path.stem: path for path in found_weights()}
+    by_key = {config.key(stem): path for stem, path in available.items()}
+    for key in (config.key(source), "vit" + config.key(source)):
+        if key in by_key:
+            return by_key[key]
+    if Path(source).suffix in (".npz", ".safetensors") or (
+        Path(source).parent.is_dir() and len(Path(source).parts) > 1
+    ):
+        raise InputError(f"{source}: no such file or folder")
+    known = config.variant(source, also=[*available, "demo"])
+    folders = " or ".join(map(str, weights_folders()))
+    raise InputError(f"no weights for {known.name} found in {folders}; give the path of a checkpoint file")
+
+
+def weights_folders():
+    """Where checkpoints are looked for by name: $MINIVIT_HOME, the user's cache, ./weights."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minivit"
+    home = os.environ.get("MINIVIT_HOME")
+    return [*([Path(home)] if home else []), cache, Path("weights")]
+
+
+def found_weights():
+    """The checkpoints in the weights folders: .npz and .safetensors files, and folders with a config.json."""
+    found = []
+    for folder in weights_folders():
+        if folder.is_dir():
+            entries = sorted(folder.iterdir())
+            found += [e for e in entries if e.suffix in (".npz", ".safetensors") or (e / "config.json").is_file()]
+    return found
+
+
+def read_labels(path, classes):
+    """The labels of a file, one per class.  Raises InputError if there are more or fewer than `classes`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a text file of labels ({error})") from error
+    labels = _json_labels(path, text) if text.lstrip()[:1] in ("[", "{") else text.splitlines()
+    if len(labels) != classes:
+        raise InputError(f"{path}: {len(labels)} labels, but the model has {classes or 'no'} classes")
+    return tuple(labels)
+
+
+def _json_labels(path, text):
+    try:
+        content = json.loads(text)
+        if isinstance(content, dict):
+            content = [content[str(i)] for i in range(len(content))]
+        return [label if isinstance(label, str) else ", ".join(label) for label in content]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f'{path}: expected a JSON list of labels or {{"0": label, …}} ({error})') from error

@@ -1,0 +1,162 @@
+"""The commands, run as a user runs them: output for people, JSON for programs, exit codes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from minivit.cli import COMMANDS, main
+
+GOLDEN = "tests/golden"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)).save(path)
+    return str(path)
+
+
+def run(capsys, *arguments):
+    """(exit code, stdout, stderr) of a command."""
+    code = main([str(a) for a in arguments])
+    return code, *capsys.readouterr()
+
+
+def run_json(capsys, *arguments):
+    code, out, _ = run(capsys, *arguments, "--json")
+    return code, json.loads(out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert f"example:\n  minivit {command}" in out and "--json" in out
+
+
+def test_classify_prints_the_top_classes(capsys, picture):
+    code, out, _ = run(capsys, "classify", picture, "--model", "demo", "--top", 3)
+    assert code == 0 and out.count("class ") == 3
+
+
+def test_classify_json_has_one_object_per_image(capsys, picture):
+    code, answers = run_json(capsys, "classify", picture, picture, "--model", "demo", "--top", 2)
+    assert code == 0 and len(answers) == 2
+    assert answers[0].keys() == {"image", "model", "tier", "top"}
+    top = answers[0]["top"]
+    assert [t.keys() for t in top] == [{"index", "label", "logit", "probability"}] * 2
+    assert top[0]["probability"] > top[1]["probability"] and answers[0]["tier"] == "ref"
+
+
+def test_classify_uses_the_labels_of_the_checkpoint(capsys, picture):
+    weights = f"{GOLDEN}/hf__vit_classification"
+    _, answers = run_json(capsys, "classify", picture, "--weights", weights, "--top", 5)
+    assert {t["label"] for t in answers[0]["top"]} == {
+        "tench",
+        "goldfish",
+        "tabby, tabby cat",
+        "loudspeaker",
+        "volcano",
+    }
+
+
+def test_classify_reads_label_files_of_lines_and_json(capsys, picture, tmp_path):
+    lines, table = tmp_path / "labels.txt", tmp_path / "labels.json"
+    lines.write_text("\n".join(f"thing {i}" for i in range(10)))
+    table.write_text(json.dumps({str(i): f"thing {i}" for i in range(10)}))
+    for file in (lines, table):
+        _, answers = run_json(capsys, "classify", picture, "--model", "demo", "--labels", file, "--top", 1)
+        assert answers[0]["top"][0]["label"] == f"thing {answers[0]['top'][0]['index']}"
+
+
+def test_classify_at_another_size(capsys, picture):
+    _, small = run_json(capsys, "classify", picture, "--model", "demo", "--size", "96x160")
+    _, usual = run_json(capsys, "classify", picture, "--model", "demo")
+    assert small[0]["top"] != usual[0]["top"]
+
+
+def test_features_writes_class_token_mean_and_tokens(capsys, picture, tmp_path):
+    output = tmp_path / "f.npz"
+    code, report = run_json(capsys, "features", picture, picture, "--model", "demo", "-o", output)
+    arrays = np.load(output)
+    assert code == 0 and report["arrays"]["tokens"] == [2, 197, 64]
+    np.testing.assert_array_equal(arrays["tokens"][:, 0], arrays["cls"])
+    np.testing.assert_allclose(arrays["tokens"][:, 1:].mean(1), arrays["mean"], atol=1e-6)
+    assert list(arrays["images"]) == [picture] * 2
+
+
+def test_trace_prints_the_table_and_saves_the_tensors(capsys, picture, tmp_path):
+    output = tmp_path / "t.npz"
+    code, out, _ = run(capsys, "trace", picture, "--model", "demo", "--keep", "block3.attn.*,logits", "-o", output)
+    assert code == 0 and "block3.attn.probs" in out and "1×4×197×197" in out
+    assert len(np.load(output).files) == 8
+
+
+def test_trace_without_an_image_lists_the_names(capsys):
+    code, rows = run_json(capsys, "trace", "--model", "demo")
+    assert code == 0 and rows[0]["name"] == "image" and rows[-1]["name"] == "logits" and len(rows) == 5 + 4 * 14 + 3
+
+
+def test_trace_against_a_file_finds_the_first_difference(capsys, picture, tmp_path):
+    saved = tmp_path / "t.npz"
+    run(capsys, "trace", picture, "--model", "demo", "-o", saved)
+    assert run(capsys, "trace", picture, "--model", "demo", "--against", saved)[0] == 0
+    arrays = dict(np.load(saved))
+    np.savez(saved, **{**arrays, "block2.mlp.act": arrays["block2.mlp.act"] + 0.1})
+    code, out, _ = run(capsys, "trace", picture, "--model", "demo", "--against", saved)
+    assert code == 1 and "first tensor that differs: block2.mlp.act" in out
+
+
+def test_inspect_says_what_a_file_is(capsys):
+    code, facts = run_json(capsys, "inspect", f"{GOLDEN}/vit__token/weights.npz")
+    assert code == 0 and facts["layout"] == "vit_jax npz" and facts["config"]["heads"] == 3
+    code, out, _ = run(capsys, "inspect", f"{GOLDEN}/hf__deit_distilled")
+    assert code == 0 and "huggingface" in out
+
+
+def test_zoo_lists_every_variant(capsys):
+    code, rows = run_json(capsys, "zoo")
+    assert code == 0 and len(rows) == 19
+    assert next(r for r in rows if r["name"] == "ViT-B/16")["parameters"] == 86_567_656
+    code, out, _ = run(capsys, "zoo")
+    assert code == 0 and "ViT-H/14" in out
+
+
+def test_doctor_reports_tiers_and_weights(capsys, tmp_path, monkeypatch):
+    (tmp_path / "mine.npz").write_bytes(b"")
+    monkeypatch.setenv("MINIVIT_HOME", str(tmp_path))
+    code, facts = run_json(capsys, "doctor")
+    assert code == 0 and "float64" in facts["tiers"]["ref"] and str(tmp_path / "mine.npz") in facts["weights"]
+
+
+def test_weights_are_found_by_name(capsys, picture, tmp_path, monkeypatch):
+    shutil.copy(f"{GOLDEN}/vit__token/weights.npz", tmp_path / "ViT-B_16.npz")
+    monkeypatch.setenv("MINIVIT_HOME", str(tmp_path))
+    code, answers = run_json(capsys, "classify", picture, "--model", "vit-b16")
+    assert code == 0 and len(answers[0]["top"]) == 5
+
+
+def test_check_passes_a_good_case_and_says_so(capsys):
+    code, reports = run_json(capsys, "check", f"{GOLDEN}/vit__headless", f"{GOLDEN}/timm__vit_avg")
+    assert code == 0 and [r["case"] for r in reports] == ["vit__headless", "timm__vit_avg"]
+    assert all(r["ok"] for r in reports)
+    assert reports[0]["tensors"][0].keys() >= {"name", "ok", "error", "tolerance"}
+
+
+def test_check_against_a_dump_names_what_is_wrong_and_what_is_missing(capsys, tmp_path):
+    case = f"{GOLDEN}/vit__headless"
+    golden = {name: x for name, x in np.load(f"{case}/tensors.npz").items() if not name.endswith("__f64")}
+    np.savez(tmp_path / "good.npz", **golden)
+    assert run(capsys, "check", case, "--against", tmp_path / "good.npz")[0] == 0
+    wrong = {**golden, "block01/attn_probs": golden["block01/attn_probs"].swapaxes(-1, -2)}
+    del wrong["pooled"]
+    np.savez(tmp_path / "bad.npz", **wrong)
+    code, reports = run_json(capsys, "check", case, "--against", tmp_path / "bad.npz")
+    failed = [t["name"] for t in reports[0]["tensors"] if not t["ok"]]
+    assert code == 1 and failed == ["block01/attn_probs", "pooled", "pooled__f64"]
