@@ -145,8 +145,8 @@ def main():
             path = Path(folder) / model.replace("/", "")
             seeded_weights.hugging_face_folder(model, path)
             if any(name.startswith(("onnx", "openvino")) for name in args.engines):
-                subprocess.run([sys.executable, "-c", f"import seeded_weights; seeded_weights.export_onnx({str(path)!r})"],
-                               cwd=Path(__file__).parent, check=True, stdout=sys.stderr)  # fmt: skip
+                export = f"import seeded_weights; seeded_weights.export_onnx({str(path)!r})"
+                subprocess.run([sys.executable, "-c", export], cwd=Path(__file__).parent, check=True, stdout=sys.stderr)
             rows = measure(model, path, args)
             report["rows"] += rows
             print(Table(COLUMNS, rows), flush=True)

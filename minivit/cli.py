@@ -48,6 +48,9 @@ def build():
 
 def main(argv=None):
     """Run a command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without the sign → shows ? and goes on
     try:
         args = build().parse_args(argv)
         return args.run(args) or 0

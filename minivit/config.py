@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from .errors import InputError, nearest
 
+#: What some fields may be
 POOLS = ("token", "gap", "unpooled", "token_unpooled")
+GELUS = ("tanh", "erf")
+POSITION_RESIZES = (
+    *("corner_bilinear", "corner_bilinear_scipy", "bilinear", "bicubic"),
+    *("bicubic_antialias", "bicubic_antialias_float32"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,12 @@ class ViTConfig:
                 raise InputError(f"{self.name}: {field} is {value}, expected a positive number")
         if self.width % self.heads:
             raise InputError(f"{self.name}: width {self.width} is not a multiple of {self.heads} heads")
-        if self.pool not in POOLS:
-            raise InputError(f"{self.name}: unknown pool {self.pool!r}{nearest(self.pool, POOLS)}")
+        for field, known in {"pool": POOLS, "gelu": GELUS, "position_resize": POSITION_RESIZES}.items():
+            value = getattr(self, field)
+            if value not in known:
+                raise InputError(f"{self.name}: unknown {field} {value!r}{nearest(value, known)}")
+        if not 0 < self.eps < 1:
+            raise InputError(f"{self.name}: eps is {self.eps}, expected a small positive number")
 
     @property
     def head_width(self):

@@ -26,6 +26,8 @@ def load(source, tier="ref", dtype="float32", labels=None, preprocess=None, **ov
     """
     ops = tiers.load(tier, dtype)
     if str(source) == "demo":
+        if overrides:
+            raise InputError(f"the demo model takes no {', '.join(overrides)}; give the path of a checkpoint")
         settings, tree, own_labels = DEMO, params.seeded(DEMO), None
     else:
         checkpoint = checkpoints.read(find(source), **overrides)

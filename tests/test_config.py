@@ -58,7 +58,18 @@ def test_an_unknown_name_is_an_error_with_the_nearest():
         variant("ViT-B/17")
 
 
-@pytest.mark.parametrize(("field", "value"), [("patch", 0), ("heads", 5), ("pool", "tokens"), ("blocks", -1)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("patch", 0),
+        ("heads", 5),
+        ("blocks", -1),
+        ("eps", 0),
+        ("pool", "tokens"),
+        ("gelu", "relu"),
+        ("position_resize", "x"),
+    ],
+)
 def test_impossible_configurations_are_errors(field, value):
     good = {"name": "t", "patch": 16, "width": 192, "blocks": 2, "heads": 3, "mlp": 768}
     with pytest.raises(InputError):

@@ -31,11 +31,14 @@ class Verdict:
 
 
 def judge(name, found, reference, noise, tier, dtype):
-    """The verdict on `found` (None: not produced).  noise: the absolute noise floor of the reference's float32 run."""
+    """The verdict on `found` (None: not produced).
+
+    name: a truth, computed in float64, ends in "__f64"; noise: the absolute error of the reference's own float32 run.
+    """
     reference = np.asarray(reference)
     scale = max(float(np.abs(reference).max(initial=0)), np.finfo(np.float32).tiny)
     times, ceiling = FLOAT32[tier]
-    in_double = dtype == "float64" and reference.dtype == np.float64
+    in_double = dtype == "float64" and name.endswith("__f64")
     tolerance = FLOAT64 if in_double else min(times * noise / scale, ceiling)
     ok, error, note = compare(found, reference, tolerance)
     return Verdict(name, ok, error, noise / scale, tolerance, note)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from minivit import tiers
+from minivit.config import POSITION_RESIZES
 from minivit.errors import InputError
 from minivit.ops.gelu.ref import erf
 from minivit.ops.patches.ref import patchify
-from minivit.ops.positions.ref import MODES, resize_matrix, resize_positions
+from minivit.ops.positions.ref import resize_matrix, resize_positions
 
 ops = tiers.load("ref", "float64")
 rng = np.random.default_rng(0)
@@ -109,7 +110,7 @@ def test_prepended_tokens_come_first_in_every_image():
     np.testing.assert_array_equal(x[2, :2], [[1, 2], [3, 4]])
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", POSITION_RESIZES)
 def test_position_resize_keeps_a_constant_table_and_the_prefix(mode):
     table = np.concatenate([np.full((1, 1, 2), 7.0), np.full((1, 9, 2), 3.0)], axis=1)
     resized = resize_positions(table, (3, 3), (5, 4), 1, mode)

@@ -2,10 +2,6 @@
 
 import numpy as np
 
-MODES = (
-    "corner_bilinear", "corner_bilinear_scipy", "bilinear", "bicubic", "bicubic_antialias", "bicubic_antialias_float32",
-)  # fmt: skip
-
 
 def resize_positions(table, old, new, prefix, mode):
     # table (1,prefix+g·g',D), old (g,g'), new (r,r') -> (1,prefix+r·r',D)
