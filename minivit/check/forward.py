@@ -63,8 +63,8 @@ def check(case, tier, dtype, against):
 def noise_floors(case, expected):
     """{golden name: error of the reference's own float32 run, at most}.
 
-    Of a tensor it is the largest of thousands of errors; of `stats`, three sums, it may be zero by luck.  So those get the
-    largest relative error of all stats of the case.
+    Of a tensor it is the largest of thousands of errors; of `stats`, three sums, it may be tiny by luck.  So those get
+    the largest relative error of all stats of the case.
     """
     floors = {name: entry["max_abs"] for name, entry in case["float32_vs_float64_error_of_the_reference"].items()}
     sizes = {name: np.abs(expected[name]).max() for name in floors if name.endswith("/stats")}

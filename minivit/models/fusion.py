@@ -4,7 +4,7 @@ import functools
 
 
 def fusable(step):
-    """Mark a model step `step(…, ops, tap)`: it runs as written, or as ``ops.fused[name of the step](…)`` if that exists.
+    """Mark a model step `step(…, ops, tap)`: it runs as written, or as ``ops.fused[its name](…)`` if that exists.
 
     As soon as the tap wants a tensor inside, the step runs as written, so every tensor can be seen and replaced.
     """

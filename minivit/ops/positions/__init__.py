@@ -9,6 +9,6 @@ The official recipes differ by order one on the same table:
     "bicubic_antialias"   timm: half-pixel centres, a = −0.5, the kernel widens when shrinking
 Two more repeat what the official programs do to the last bit:
     "bicubic_antialias_float32"   timm resizes in float32 whatever the model's dtype: PyTorch's arithmetic in its order
-    "corner_bilinear_scipy"       with scipy's border bug (scipy/scipy#4922): where rounding carries a sample past the last
-                                  row, the last row becomes zero: for example 28 → 48 (ViT-B/8 at 384 pixels)
+    "corner_bilinear_scipy"       with scipy's border bug (scipy/scipy#4922): where rounding carries a sample past the
+                                  last row, that row becomes zero: for example 28 → 48 (ViT-B/8 at 384 pixels)
 """
