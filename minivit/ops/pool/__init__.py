@@ -1,5 +1,5 @@
 """From tokens to the image's feature.
 
-    x (B,N,D) -> (B,D)       "token": the class token · "gap": the mean of the patch tokens
-    x (B,N,D) -> (B,N,D)     "unpooled", "token_unpooled": every token keeps its own
+x (B,N,D) -> (B,D)       "token": the class token · "gap": the mean of the patch tokens
+x (B,N,D) -> (B,N,D)     "unpooled", "token_unpooled": every token keeps its own
 """

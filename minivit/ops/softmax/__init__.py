@@ -1,5 +1,5 @@
 """Softmax:  p_j = exp(x_j) / Σ_k exp(x_k), over the last axis.
 
-    x (…,N) -> (…,N)      every row is positive and sums to one
-    Adding a constant to a row changes nothing, so the row's maximum is subtracted first: exp(0) cannot overflow.
+x (…,N) -> (…,N)      every row is positive and sums to one
+Adding a constant to a row changes nothing, so the row's maximum is subtracted first: exp(0) cannot overflow.
 """
