@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 `check` found a difference; 2 something given was wrong (o
 import argparse
 import os
 import sys
+import warnings
 from importlib import import_module
 
 from .errors import InputError, nearest
@@ -46,6 +47,10 @@ def build():
     return parser
 
 
+def _show_warning(message, *where, **more):
+    print(f"minivit: warning: {message}", file=sys.stderr)
+
+
 def main(argv=None):
     """Run a command; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -53,7 +58,9 @@ def main(argv=None):
             stream.reconfigure(errors="replace")  # a terminal without the sign → shows ? and goes on
     try:
         args = build().parse_args(argv)
-        return args.run(args) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return args.run(args) or 0
     except InputError as error:
         print(f"minivit: {error}", file=sys.stderr)
         return 2

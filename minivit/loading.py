@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,20 +23,28 @@ def load(source, tier="ref", dtype="float32", labels=None, preprocess=None, **ov
     labels: a file with one label per line, or JSON (a list, or {"0": label}); default: the checkpoint's own.
     preprocess: "google", "huggingface", "timm", "deit" or a config.Preprocess; default: the checkpoint's own.
     overrides: fields of config.ViTConfig that the file cannot say, such as heads=4.
-    Raises InputError if anything about them is wrong.
+    Raises InputError if anything about them is wrong; warns of what was assumed, and of an all-zero head.
     """
     ops = tiers.load(tier, dtype)
+    if preprocess is not None:
+        overrides["preprocess"] = _policy(preprocess)
     if str(source) == "demo":
-        if overrides:
-            raise InputError(f"the demo model takes no {', '.join(overrides)}; give the path of a checkpoint")
-        settings, tree, own_labels = DEMO, params.seeded(DEMO), None
+        settings, tree, own_labels = _demo(overrides), params.seeded(DEMO), None
     else:
         checkpoint = checkpoints.read(find(source), **overrides)
         settings, tree, own_labels = checkpoint.config, checkpoint.params(), checkpoint.labels
-    if preprocess is not None:
-        settings = replace(settings, preprocess=_policy(preprocess))
-    own_labels = read_labels(labels, settings.classes) if labels is not None else own_labels
+        for text in checkpoint.warnings:
+            warnings.warn(f"{source}: {text}", stacklevel=2)
+    if labels is not None:
+        own_labels = read_labels(labels, settings.classes)
     return Model(settings, tree, ops, own_labels, str(source))
+
+
+def _demo(overrides):
+    others = ", ".join(set(overrides) - {"preprocess"})
+    if others:
+        raise InputError(f"the demo model takes no {others}; give the path of a checkpoint")
+    return replace(DEMO, **overrides)
 
 
 def _policy(preprocess):

@@ -102,8 +102,8 @@ def _heads(found, config):
         fields["heads"] = published[size]
     elif fields["width"] and fields["width"] % 64 == 0:
         fields["heads"] = fields["width"] // 64
-        guess = f"{fields['heads']} of 64 numbers each assumed"
-        found.assumed["heads"] = f"the file does not say how many heads it has: {guess}, heads= changes it"
+        guess = f"{fields['heads']} of 64 numbers each assumed (choose with heads=, --heads)"
+        found.assumed["heads"] = f"the file does not say how many heads it has: {guess}"
     else:
         found.needed["heads"] = f"the file does not say how many heads its width of {fields['width']} has"
 
@@ -129,8 +129,8 @@ def _family(found, config):
 def _preprocess(found, pretrained):
     if not pretrained.values:
         found.fields["preprocess"] = DEIT
-        guess = "DeiT's way assumed"
-        found.assumed["preprocess"] = f"the file does not say how to prepare images: {guess}, preprocess= changes it"
+        guess = "DeiT's way assumed (choose with preprocess=, --preprocess)"
+        found.assumed["preprocess"] = f"the file does not say how to prepare images: {guess}"
         return
     try:
         found.fields["preprocess"] = preprocessors.timm(pretrained)

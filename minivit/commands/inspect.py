@@ -4,6 +4,7 @@ from .. import checkpoints
 from . import options
 
 EXAMPLE = "minivit inspect ViT-B_16.npz"
+SHOWN = 8  # tensors of a file that is not understood
 
 
 def arguments(parser):
@@ -16,6 +17,27 @@ def run(args):
     if args.json:
         options.print_json(facts)
         return
-    for name, value in facts.items():
-        for line in value if isinstance(value, list) else [value]:
-            print(f"{name:>16}  {line}")
+    for name, lines in _readable(facts):
+        for i, line in enumerate(lines):
+            print(f"{'' if i else name:>12}  {line}")
+
+
+def _readable(facts):
+    """(heading, lines) of what people want to know."""
+    what = " · ".join(filter(None, (facts["what"], facts["layout"], facts["name"])))
+    yield "what", [what]
+    yield "file", [f"{facts['file']} ({facts['bytes'] / 1e6:.1f} MB, {facts['container']})"]
+    yield "parameters", [f"{facts['parameters']:,} in {', '.join(facts['dtypes'])}"]
+    if facts["config"]:
+        settings = dict(facts["config"])
+        preprocess = settings.pop("preprocess")
+        yield "config", [f"{field:<17}{value}" for field, value in settings.items() if value is not None]
+        yield "images", [f"{field:<17}{value}" for field, value in preprocess.items() if value is not None]
+    if facts["labels"]:
+        yield "labels", [str(facts["labels"])]
+    if facts["problem"]:
+        tensors = facts["tensors"]
+        more = [f"… and {len(tensors) - SHOWN} more (--json lists all)"] if len(tensors) > SHOWN else []
+        yield "tensors", tensors[:SHOWN] + more
+        yield "problem", [facts["problem"]]
+    yield "warning", facts["warnings"]

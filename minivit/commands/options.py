@@ -4,7 +4,7 @@ import argparse
 import json
 
 from .. import tiers
-from ..config import POLICIES
+from ..config import POLICIES, POOLS
 from ..loading import load
 
 
@@ -23,6 +23,7 @@ def model(parser, required=True):
     )
     parser.add_argument("--size", type=size, metavar="HxW", help="image size in pixels, such as 384 or 224x320")
     parser.add_argument("--heads", type=int, metavar="H", help="attention heads, where the file does not say")
+    parser.add_argument("--pool", choices=POOLS, help="what becomes the feature, where the file does not say")
     tier(parser)
 
 
@@ -36,7 +37,7 @@ def as_json(parser):
 
 
 def read_model(args):
-    overrides = {"heads": args.heads} if args.heads is not None else {}
+    overrides = {name: getattr(args, name) for name in ("heads", "pool") if getattr(args, name) is not None}
     source = args.weights or args.model
     return load(source, args.tier, args.dtype, args.labels, args.preprocess, **overrides)
 

@@ -122,7 +122,7 @@ def bare(tmp_path, case=TOKEN, config=None, **changes):
 def test_heads_of_64_numbers_are_assumed_aloud(tmp_path):
     checkpoint = checkpoints.read(bare(tmp_path))
     assert checkpoint.config.heads == 1
-    assert "1 of 64 numbers each assumed, heads= changes it" in checkpoint.warnings[0]
+    assert "1 of 64 numbers each assumed (choose with heads=" in checkpoint.warnings[0]
 
 
 def test_given_heads_silence_the_warning(tmp_path):
@@ -142,7 +142,7 @@ def test_heads_may_stand_in_config_json(tmp_path):
 def test_the_preprocessing_is_assumed_aloud(tmp_path):
     checkpoint = checkpoints.read(bare(tmp_path), heads=4)
     assert checkpoint.config.preprocess == DEIT
-    assert "DeiT's way assumed, preprocess= changes it" in checkpoint.warnings[0]
+    assert "DeiT's way assumed (choose with preprocess=" in checkpoint.warnings[0]
 
 
 def test_a_given_preprocessing_silences_the_warning(tmp_path):

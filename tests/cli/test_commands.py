@@ -160,3 +160,18 @@ def test_check_against_a_dump_names_what_is_wrong_and_what_is_missing(capsys, tm
     code, reports = run_json(capsys, "check", case, "--against", tmp_path / "bad.npz")
     failed = [t["name"] for t in reports[0]["tensors"] if not t["ok"]]
     assert code == 1 and failed == ["block01/attn_probs", "pooled", "pooled__f64"]
+
+
+def test_a_zero_head_is_warned_of_in_one_line(capsys, picture, tmp_path):
+    arrays = dict(np.load(f"{GOLDEN}/vit__token/weights.npz"))
+    np.savez(tmp_path / "zero.npz", **{**arrays, "head/kernel": arrays["head/kernel"] * 0})
+    code, _, err = run(capsys, "classify", picture, "--weights", tmp_path / "zero.npz")
+    assert code == 0 and err.startswith("minivit: warning: ") and "head is all zeros" in err and err.count("\n") == 1
+    code, out, _ = run(capsys, "inspect", tmp_path / "zero.npz")
+    assert "head is all zeros" in out
+
+
+def test_inspect_lists_some_tensors_of_a_file_that_it_cannot_read(capsys, tmp_path):
+    np.savez(tmp_path / "mixer.npz", **{"stem/kernel": np.ones((8, 8, 3, 4), np.float32), "MixerBlock_0/x": np.ones(3)})
+    code, out, _ = run(capsys, "inspect", tmp_path / "mixer.npz")
+    assert code == 0 and "Mixer" in out and "stem/kernel" in out and "problem" in out
