@@ -12,8 +12,7 @@ def forward(params, images, config, ops, tap=NO_TAP):
     # images (B,h,w,c) -> logits (B,C), or the feature (B,D) without a head; (B,N,C) if unpooled
     images = tap("image", images)
     x = embed(params["embed"], images, config, ops, tap.inside("embed"))  # eq. 1
-    for i, p in enumerate(params["blocks"]):
-        x = block(p, x, config, ops, tap.inside(f"block{i}"))  # eq. 2, 3
+    x = encoder(params["blocks"], x, config, ops, tap)  # eq. 2, 3, once per block
     return head(params, x, config, ops, tap)  # eq. 4
 
 
@@ -25,6 +24,14 @@ def embed(p, images, config, ops, tap):
         x = tap("tokens", ops.prepend(x, p["prefix"]))
     position = ops.resize_positions(p["position"], config.grid, grid, config.prefix, config.position_resize)
     return tap("out", x + tap("position", position))
+
+
+@fusable
+def encoder(blocks, x, config, ops, tap):
+    # x (B,N,D) -> (B,N,D)
+    for i, p in enumerate(blocks):
+        x = block(p, x, config, ops, tap.inside(f"block{i}"))
+    return x
 
 
 @fusable
