@@ -29,16 +29,16 @@ def trace_bytes(config, batch=1, image=None, itemsize=4):
 
 
 def activation_bytes(config, batch=1, image=None, itemsize=4):
-    """Bytes of activations alive at the worst moment of a NumPy forward pass.
+    """Bytes of activations alive at the worst moment of a NumPy forward pass: in the MLP or in the attention.
 
-    That is the residual stream and either the MLP (stream, input, and the hidden layer with the temporaries of GELU) or
-    the attention (q, k, v and input, the scores and two temporaries of softmax).
+    Alive are the stream (twice before the block, once inside) and what the step makes: in the MLP its input and the
+    hidden layer before and after GELU; in the attention q, k, v, the scaled q, scores and probabilities.
     """
     rows, columns = config.grid_of(*(image or config.image))
     N, D = rows * columns + config.prefix, config.width
-    mlp = 2 * N * D + {"tanh": 5, "erf": 6}[config.gelu] * N * config.mlp
-    attention = 4 * N * D + 3 * config.heads * N * N
-    return itemsize * batch * (N * D + max(mlp, attention))
+    mlp = 4 * N * D + 2 * N * config.mlp
+    attention = 7 * N * D + 2 * config.heads * N * N
+    return itemsize * batch * max(mlp, attention)
 
 
 def summary(config):

@@ -90,13 +90,13 @@ def test_trace_memory_is_that_of_a_trace():
 
 @pytest.mark.parametrize(("patch", "gelu"), [(16, "tanh"), (16, "erf"), (8, "tanh")])
 def test_activation_memory_is_what_a_forward_pass_takes(patch, gelu):
-    config = ViTConfig("t", patch=patch, width=192, blocks=2, heads=3, mlp=768, image=(224, 224), gelu=gelu)
+    config = ViTConfig("t", patch=patch, width=768, blocks=2, heads=12, mlp=3072, gelu=gelu)
     model, image = Model(config, params.seeded(config)), np.zeros((1, 224, 224, 3), np.float32)
     tracemalloc.start()
     model.run(image)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak == pytest.approx(cost.activation_bytes(config), rel=0.1)
+    assert peak == pytest.approx(cost.activation_bytes(config), rel=0.05)
 
 
 def test_the_tree_flattens_and_nests_back():
