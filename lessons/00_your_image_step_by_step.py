@@ -36,10 +36,11 @@ from minivit.viz import maps, panels, picture, plots
 def choose_model():
     """A trained ViT of 16×16 patches and 224×224 pixels, with class token and head, or the demo model."""
     data = Path(os.environ.get("MINIVIT_DATA", "no folder"))
-    deit = data / "deit_tiny" / "deit_tiny_patch16_224.timm.safetensors", data / "text" / "imagenet-simple-labels.json"
-    for source, labels in [deit, *((path, None) for path in found_weights())]:
+    labels = data / "text" / "imagenet-simple-labels.json"
+    deit = data / "deit_tiny" / "deit_tiny_patch16_224.timm.safetensors", {"labels": labels, "preprocess": "deit"}
+    for source, options in [deit, *((path, {}) for path in found_weights())]:
         try:
-            model = minivit.load(source, dtype="float64", labels=labels)
+            model = minivit.load(source, dtype="float64", **options)
         except minivit.InputError:  # not there, or not a ViT
             continue
         c = model.config

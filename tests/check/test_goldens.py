@@ -80,13 +80,14 @@ def test_changed_seeds_are_noticed(tmp_path):
 
 
 DATA = os.environ.get("MINIVIT_DATA")
+DEIT_TINY = Path(DATA or "") / "deit_tiny" / "deit_tiny_patch16_224.timm.safetensors"
 needs_data = pytest.mark.skipif(not DATA, reason="MINIVIT_DATA is not set: real weights and photographs are not here")
 
 
 @needs_data
 def test_deit_tiny_agrees_on_every_tensor_of_the_cats():
     truth = np.load(Path(DATA) / "deit_tiny" / "coco_cats_trace.npz")
-    model = load(Path(DATA) / "deit_tiny" / "deit_tiny_patch16_224.timm.safetensors")
+    model = load(DEIT_TINY, preprocess="deit")
     trace = model.trace(Path(DATA) / "photos" / "coco_cats.png")
     expected = {
         "image": truth["pixels"].transpose(0, 2, 3, 1),
@@ -107,7 +108,7 @@ def test_deit_tiny_agrees_on_every_tensor_of_the_cats():
 def test_deit_tiny_on_100_photographs():
     folder = Path(DATA) / "photos" / "imagenet_samples"
     truth = np.load(folder / "deit_tiny_logits.npz")
-    model = load(Path(DATA) / "deit_tiny" / "deit_tiny_patch16_224.timm.safetensors")
+    model = load(DEIT_TINY, preprocess="deit")
     logits = np.concatenate([model.run(folder / file) for file in truth["files"]])
     assert np.abs(logits - truth["logits"]).max() < 2e-4
     order = np.argsort(-logits, axis=1)
