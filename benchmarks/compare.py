@@ -8,6 +8,7 @@ Times are milliseconds per image; only their ratios mean something, and only wit
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import engines
 import numpy as np
+import report_files
 import seeded_weights
 
 from minivit.tables import Table
@@ -39,8 +41,6 @@ class Worker:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
-        self.ask(ready=True)
-        self.pause()
 
     def ask(self, **question):
         self.process.send_signal(signal.SIGCONT)
@@ -96,17 +96,18 @@ def measure(model, folder, args):
     """The rows of one model: every engine, every batch size."""
     rows = []
     for batch in args.batches:  # fresh processes, so that peak memory belongs to this batch size
-        workers = {name: Worker(name, folder, args.threads) for name in args.engines}
-        try:
+        with contextlib.ExitStack() as stack:
+            workers = {}
+            for name in args.engines:
+                workers[name] = Worker(name, folder, args.threads)
+                stack.callback(workers[name].close)
+                workers[name].ask(ready=True)
             first = {name: w.ask(batch=batch, repeat=0) for name, w in workers.items()}
             times = {name: [] for name in workers}
             for _ in range(args.rounds):
                 for name, w in workers.items():
                     times[name] += w.ask(batch=batch, repeat=args.repeat)["seconds"]
             peaks = {name: w.ask(batch=batch, repeat=0)["peak_rss_mb"] for name, w in workers.items()}
-        finally:
-            for w in workers.values():
-                w.close()
         truth = np.array(first[args.engines[0]]["logits"])
         for name, seconds in times.items():
             difference = np.abs(np.array(first[name]["logits"]) - truth).max()
@@ -126,9 +127,8 @@ def machine(threads):
     if Path("/proc/cpuinfo").exists():
         facts = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((fact.split(":")[1].strip() for fact in facts if fact.startswith("model name")), cpu)
-    packages = ("minivit", "numpy", "numba", "torch", "transformers", "onnxruntime", "openvino")
     installed = {d.metadata["Name"].lower() for d in metadata.distributions()}
-    versions = {name: metadata.version(name) for name in packages if name in installed}
+    versions = {name: metadata.version(name) for name in report_files.PACKAGES if name in installed}
     return {"cpu": cpu, "cores": os.cpu_count(), "threads": threads, "python": platform.python_version(), **versions}
 
 
@@ -141,6 +141,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=10, help="times each engine has its turn (default: %(default)s)")
     parser.add_argument("--repeat", type=int, default=3, help="runs per turn (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="save machine and rows")
+    parser.add_argument("--plot", metavar="FILE", help="save a bar chart as PNG")
+    parser.add_argument("--readme", metavar="FILE", help="write the table between the marks of a Markdown file")
     args = parser.parse_args()
     report = {"machine": machine(args.threads), "rows": []}
     print(json.dumps(report["machine"]), file=sys.stderr)
@@ -156,6 +158,10 @@ def main():
             print(Table(COLUMNS, rows), flush=True)
     if args.json:
         Path(args.json).write_text(json.dumps(report, indent=1) + "\n")
+    if args.plot:
+        report_files.draw(report, args.plot)
+    if args.readme:
+        report_files.into_readme(report, args.readme)
 
 
 if __name__ == "__main__":

@@ -67,12 +67,12 @@ class OnnxRuntime:
 
 def _dynamic_int8(file):
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    quantized = file.with_name("model-int8.onnx")
+    prepared, quantized = file.with_name("model-prepared.onnx"), file.with_name("model-int8.onnx")
     if not quantized.exists():
-        quantize_dynamic(
-            str(file), str(quantized), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"]
-        )
+        quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True)
+        quantize_dynamic(str(prepared), str(quantized), weight_type=QuantType.QInt8, per_channel=True)
     return quantized
 
 

@@ -72,10 +72,9 @@ def export_onnx(folder):
     from transformers import ViTForImageClassification
 
     model = ViTForImageClassification.from_pretrained(folder, attn_implementation="eager").eval()
-    config = model.config
-    example = torch.zeros(2, 3, config.image_size, config.image_size)
-    batch = torch.export.Dim("batch", min=1, max=64)
+    example = torch.zeros(2, 3, model.config.image_size, model.config.image_size)
+    free = {"pixels": {0: "batch"}, "logits": {0: "batch"}}
     torch.onnx.export(
         model, (example,), str(Path(folder) / "model.onnx"), input_names=["pixels"], output_names=["logits"],
-        dynamic_shapes=({0: batch},), opset_version=18, dynamo=True, external_data=False, verbose=False,
+        dynamic_axes=free, opset_version=17, dynamo=False,
     )  # fmt: skip

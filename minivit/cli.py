@@ -11,7 +11,7 @@ from importlib import import_module
 
 from .errors import InputError, nearest
 
-COMMANDS = ("demo", "classify", "features", "trace", "check", "inspect", "zoo", "doctor")
+COMMANDS = ("demo", "classify", "features", "trace", "check", "inspect", "zoo", "doctor", "warmup", "bench")
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """Writing files so that a reader sees the old file or the whole new one, never half of it."""
 
 import contextlib
+import mmap
 import os
 import tempfile
 from pathlib import Path
@@ -43,6 +44,15 @@ def read_arrays(path):
     from .checkpoints.files import open_source
 
     return {name: stored.read() for name, stored in open_source(path).arrays.items()}
+
+
+def release(array):
+    """Give back the memory that holds the pages of a mapped file; they are read again when they are used again."""
+    base = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _umask():

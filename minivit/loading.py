@@ -14,25 +14,25 @@ from .model import Model
 DEMO = config.ViTConfig("demo", patch=16, width=64, blocks=4, heads=4, mlp=256, classes=10)
 
 
-def load(source, tier="ref", dtype="float32", labels=None, preprocess=None, **overrides):
+def load(source, tier="ref", dtype="float32", labels=None, preprocess=None, threads=None, **overrides):
     """Load a model.
 
     source: a checkpoint (official .npz, Hugging Face folder or file, timm/DeiT .safetensors), the name of one in the
         weights folders (see `weights_folders`), or "demo" for a small seeded model.
-    tier, dtype: what it runs on; see `minivit doctor`.
+    tier, dtype, threads: what it runs on; see tiers.load and `minivit doctor`.
     labels: a file with one label per line, or JSON (a list, or {"0": label}); default: the checkpoint's own.
     preprocess: "google", "huggingface", "timm", "deit" or a config.Preprocess; default: the checkpoint's own.
     overrides: fields of config.ViTConfig that the file cannot say, such as heads=4.
     Raises InputError if anything about them is wrong; warns of what was assumed, and of an all-zero head.
     """
-    ops = tiers.load(tier, dtype)
+    ops = tiers.load(tier, dtype, threads)
     if preprocess is not None:
         overrides["preprocess"] = _policy(preprocess)
     if str(source) == "demo":
         settings, tree, own_labels = _demo(overrides), params.seeded(DEMO), None
     else:
         checkpoint = checkpoints.read(find(source), **overrides)
-        settings, tree, own_labels = checkpoint.config, checkpoint.params(), checkpoint.labels
+        settings, tree, own_labels = checkpoint.config, checkpoint.stream(), checkpoint.labels
         for text in checkpoint.warnings:
             warnings.warn(f"{source}: {text}", stacklevel=2)
     if labels is not None:

@@ -32,6 +32,7 @@ class Model:
     """
 
     def __init__(self, config, params, ops=None, labels=None, source=""):
+        # params: the canonical tree, or pairs (flat name, array)
         self.config, self.labels, self.source = config, labels, source
         self.ops = ops or tiers.load()
         self.params = self.ops.prepare(params)
@@ -40,7 +41,7 @@ class Model:
         return f"<{self.config.name} from {self.source or 'arrays'}, tier {self.ops.tier} in {self.ops.dtype}>"
 
     def preprocess(self, images, size=None):
-        """Pixels as the model wants them: (B,h,w,c) in the tier's dtype, by the checkpoint's own policy.
+        """Pixels as the model wants them: (B,h,w,c), by the checkpoint's own policy.
 
         Float arrays are taken as already preprocessed.  Raises InputError for what is not an image, or holds NaN.
         """
@@ -61,7 +62,7 @@ class Model:
             raise InputError(
                 f"{height}×{width} pixels are less than one patch ({self.config.patch}×{self.config.patch})"
             )
-        return pixels.astype(self.ops.dtype, copy=False)
+        return pixels.astype(self.ops.activations, copy=False)
 
     def run(self, images, size=None, patch=None, tap=None):
         """The model's output: logits (B,C), or the pooled feature (B,D) of a model without a head.

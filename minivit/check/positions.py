@@ -21,17 +21,17 @@ def check(case, tier, dtype, against):
     function = case["function"].split("(")[0]
     if function not in MODES:
         raise InputError(f"{case['folder']}: no position resize like {function!r}{nearest(function, MODES)}")
-    resize = tiers.load(tier, dtype).resize_positions
+    ops = tiers.load(tier, dtype)
     verdicts = []
     for step in case["cases"]:
-        table = expected[f"{step['name']}/in"].astype(dtype)
+        table = expected[f"{step['name']}/in"].astype(ops.activations)
         prefix = int(step.get("num_prefix_tokens", step.get("has_class_token", 0)))
         verdicts.append(Verdict(f"{step['name']}/in", True, 0.0, None, 0.0, "the input itself"))
         for suffix, mode in zip(("", "__f64"), MODES[function], strict=True):
-            resized = resize(table, _pair(step["old_grid"]), _pair(step["new_grid"]), prefix, mode)
+            resized = ops.resize_positions(table, _pair(step["old_grid"]), _pair(step["new_grid"]), prefix, mode)
             name = f"{step['name']}/out"
             floor = noise[name]["max_abs"]
-            verdicts.append(judge(name + suffix, resized, expected[name + suffix], floor, tier, dtype))
+            verdicts.append(judge(name + suffix, resized, expected[name + suffix], floor, tier, ops.activations))
     return verdicts
 
 

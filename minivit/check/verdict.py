@@ -17,6 +17,9 @@ FLOAT64 = 1e-10
 #: tier -> (times the noise floor, never above) for a float32 run
 FLOAT32 = {"ref": (10, 2e-5), "cpu": (20, 4e-5)}
 
+#: dtype of the weights -> its rounding unit; a run with such weights is allowed ten of them
+ROUNDING = {"bfloat16": 2**-8, "float16": 2**-11, "int8": 1 / 127}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -37,11 +40,18 @@ def judge(name, found, reference, noise, tier, dtype):
     """
     reference = np.asarray(reference)
     scale = max(float(np.abs(reference).max(initial=0)), np.finfo(np.float32).tiny)
-    times, ceiling = FLOAT32[tier]
-    in_double = dtype == "float64" and name.endswith("__f64")
-    tolerance = FLOAT64 if in_double else min(times * noise / scale, ceiling)
+    tolerance = _tolerance(name, noise / scale, tier, dtype)
     ok, error, note = compare(found, reference, tolerance)
     return Verdict(name, ok, error, noise / scale, tolerance, note)
+
+
+def _tolerance(name, noise, tier, dtype):
+    if dtype in ROUNDING:
+        return 10 * ROUNDING[dtype]
+    if dtype == "float64" and name.endswith("__f64"):
+        return FLOAT64
+    times, ceiling = FLOAT32[tier]
+    return min(times * noise, ceiling)
 
 
 def exact(name, found, reference, levels=0.0):

@@ -44,9 +44,14 @@ class Checkpoint:
 
         Raises InputError for damaged data and for weights that are not finite.
         """
-        flat = {ours: _assemble(self.arrays, wanted) for ours, wanted in self.wanted.items()}
-        check_finite(flat)
-        return params.nest(flat)
+        return params.nest(dict(self.stream()))
+
+    def stream(self):
+        """The same as pairs (flat name, array), each read when its turn comes: who converts needs no room for both."""
+        for ours, wanted in self.wanted.items():
+            array = _assemble(self.arrays, wanted)
+            check_finite({ours: array})
+            yield ours, array
 
 
 def read(path, **overrides):

@@ -7,6 +7,7 @@ tensors of your own implementation, saved as .npz under the case's names, are ju
 from dataclasses import asdict
 from pathlib import Path
 
+from .. import tiers
 from ..check import run as run_case
 from ..errors import InputError
 from ..files import read_arrays
@@ -28,6 +29,7 @@ def arguments(parser):
 def run(args):
     if args.against and len(args.cases) > 1:
         raise InputError("--against judges one case at a time")
+    tiers.load(args.tier, args.dtype, args.threads)  # refuses what it does not know, and sets the threads
     dump = read_arrays(args.against) if args.against else None
     reports = []
     for folder in args.cases:

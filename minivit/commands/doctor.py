@@ -5,11 +5,12 @@ import platform
 from importlib import metadata
 
 from .. import __version__, tiers
+from ..errors import InputError
 from ..loading import found_weights, weights_folders
 from . import options
 
 EXAMPLE = "minivit doctor --json"
-PACKAGES = ("numpy", "pillow", "matplotlib", "safetensors", "pytest", "jupyter")
+PACKAGES = ("numpy", "numba", "pillow", "matplotlib", "safetensors", "pytest", "jupyter")
 
 
 def arguments(parser):
@@ -22,8 +23,9 @@ def run(args):
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
-        "threads": os.cpu_count(),
-        "tiers": {tier: f"available in {', '.join(dtypes)}" for tier, dtypes in tiers.TIERS.items()},
+        "cpus": os.cpu_count(),
+        "tiers": {tier: _tier(tier) for tier in tiers.TIERS},
+        "kernels": _kernels(),
         "weights_folders": [f"{folder}{'' if folder.is_dir() else ' (not there)'}" for folder in weights_folders()],
         "weights": [str(path) for path in found_weights()],
     }
@@ -36,6 +38,29 @@ def run(args):
         lines = value if isinstance(value, list) else [value]
         for i, line in enumerate(lines or ["none"]):
             print(f"{name.replace('_', ' ') if not i else '':>16}  {line}")
+
+
+def _tier(tier):
+    try:
+        tiers.load(tier)
+    except InputError as error:
+        return f"not available: {error}"
+    return f"available in {', '.join(tiers.TIERS[tier])}"
+
+
+def _kernels():
+    """What tier cpu compiles for, and where it keeps that."""
+    try:
+        from ..ops.simd import dots, kernel, target, team
+    except ImportError:
+        return {}
+    return {
+        "compiled for": f"{target.CPU}, {target.W} float32 numbers per register",
+        "bfloat16": dots.DOTS[dots.BFLOAT16].__doc__,
+        "int8": dots.DOTS[dots.INT8].__doc__,
+        "threads": team.team().threads,
+        "kept in": str(kernel.cache_folder() or "memory only: no folder can be written"),
+    }
 
 
 def _version(package):

@@ -29,7 +29,10 @@ def model(parser, required=True):
 
 def tier(parser):
     parser.add_argument("--tier", choices=tiers.TIERS, default="ref", help="what computes (default: %(default)s)")
-    parser.add_argument("--dtype", default="float32", metavar="D", help="numbers it computes in (default: %(default)s)")
+    parser.add_argument(
+        "--dtype", default="float32", metavar="D", help="its weights: float32, int8, … (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of tier cpu (default: one per CPU)")
 
 
 def as_json(parser):
@@ -39,7 +42,7 @@ def as_json(parser):
 def read_model(args):
     overrides = {name: getattr(args, name) for name in ("heads", "pool") if getattr(args, name) is not None}
     source = args.weights or args.model
-    return load(source, args.tier, args.dtype, args.labels, args.preprocess, **overrides)
+    return load(source, args.tier, args.dtype, args.labels, args.preprocess, args.threads, **overrides)
 
 
 def size(text):

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-
 CHUNK = 1 << 14  # numbers at a time: the temporaries stay in the cache instead of filling fresh pages: twice as fast
 
 

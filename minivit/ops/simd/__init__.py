@@ -1,9 +1,13 @@
 """Vector registers, threads and compiled kernels from Python: what the tier "cpu" (ops/*/cpu.py) is written with.
 
     target.py    which instructions this CPU has; how many numbers a register holds [W]; the tile of a product
-    vector.py    the type Vec (W float32 numbers in one register) for Numba code: load, store, arithmetic
-    functions.py exp, tanh, erf and both GELUs of a Vec
-    tile.py      the micro-kernels: a tile of a matrix product held in registers
+    vector.py    the type vec (W float32 numbers in one register) for Numba code, and its arithmetic
+    memory.py    loads and stores, whole, partial, converting
+    lanes.py     what is done with vectors in registers: fused multiply-add, min, max, sums of lanes
+    functions.py exp, erf and both GELUs of a vector
+    dots.py      how this CPU multiplies float32, half precision, bfloat16 and int8
+    tile.py      the micro-kernel: a tile of a matrix product held in registers
+    arrays.py    memory for kernels
     team.py      threads that share the tasks of a kernel
     kernel.py    compile once, keep on disk
 

@@ -1,0 +1,147 @@
+"""The parts of attention that work on one (image, head): pack, score a few queries, weigh the values.
+
+`kind` is FLOAT32, or BFLOAT16 where the CPU multiplies pairs of bfloat16; the softmax is float32 in both.
+"""
+
+import numpy as np
+from numba import njit
+
+from ..linear.product import multiply, place_in_panel, put_number, terms_of
+from ..simd.functions import exp
+from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
+from ..simd.memory import get, load, load_part, put, store, store_pairs, store_part
+from ..simd.target import TALL, VECS, WIDE, W
+
+
+@njit(forceinline=True)
+def padded(kind, n):
+    return -(-n // (W * terms_of(kind))) * W * terms_of(kind)
+
+
+@njit
+def sizes(n, width):
+    """Floats of scratch for packed keys, packed values, queries, scores, one tile: enough for either kind."""
+    wide, long = -(-width // (2 * W)) * 2 * W, -(-n // (2 * W)) * 2 * W
+    return long * wide, long * (-(-width // WIDE) * WIDE), TALL * wide, TALL * long, TALL * WIDE
+
+
+def scratch_size(n, width):
+    return sum(sizes.py_func(n, width))
+
+
+@njit
+def pack_keys(kind, k, ld, n, width, row, panels):
+    # k (n,width), a token every ld numbers -> (n/WIDE, items, WIDE): keys become columns; `row` is scratch
+    items = padded(kind, width) // terms_of(kind)
+    for token in range(-(-n // WIDE) * WIDE):
+        out = panels + 4 * (token // WIDE * items * WIDE + token % WIDE)
+        for i in range(0, padded(kind, width), W):
+            put_number(kind, row, i, value(k, ld, token, i, n, width))
+        for i in range(items):
+            put(out, i * WIDE, get(row, i))
+
+
+@njit
+def pack_values(kind, v, ld, n, width, panels):
+    # v (n,width) -> (width/WIDE, n/terms, WIDE, terms)
+    items = padded(kind, n) // terms_of(kind)
+    for p in range(-(-width // WIDE)):
+        for i in range(items):
+            for j in range(VECS):
+                column, place = p * WIDE + j * W, (p * items + i) * WIDE + j * W
+                if terms_of(kind) == 2:
+                    first = value(v, ld, 2 * i, column, n, width)
+                    store_pairs(panels, place, first, value(v, ld, 2 * i + 1, column, n, width))
+                else:
+                    store(panels, place, value(v, ld, i, column, n, width))
+
+
+@njit(forceinline=True)
+def value(v, ld, token, column, n, width):
+    return load_part(v, token * ld + column, width - column) if token < n and column < width else filled(0.0)
+
+
+@njit
+def pack_queries(kind, q, ld, rows, width, a):
+    # q (rows,width) / √width -> panel a
+    root = np.float32(np.sqrt(width))
+    for m in range(rows):
+        for i in range(0, padded(kind, width), W):
+            v = load_part(q, m * ld + i, max(width - i, 0)) / root
+            put_number(kind, a, place_in_panel(i, m, terms_of(kind)), v)
+
+
+@njit
+def score(kind, a, rows, n, width, keys, s):
+    # queries a (rows,width), packed keys -> s (n/W, TALL, W) float32
+    items = padded(kind, width) // terms_of(kind)
+    for p in range(-(-n // WIDE)):
+        b = keys + 4 * p * items * WIDE
+        multiply(kind, rows, a, b, s + 4 * p * VECS * TALL * W, W, TALL * W, items // W, False, b)
+
+
+@njit
+def weigh(kind, probs, rows, n, width, values, c, z, tall, panel, r, column):
+    # panel probs (rows,n), packed values -> rows r…, columns `column`… of z
+    items = padded(kind, n) // terms_of(kind)
+    for p in range(-(-width // WIDE)):
+        b = values + 4 * p * items * WIDE
+        multiply(kind, rows, probs, b, c, WIDE, W, items // W, False, b)
+        for m in range(rows):
+            put_row(c + 4 * m * WIDE, min(WIDE, width - p * WIDE), z, r + m, column + p * WIDE, tall, panel)
+
+
+@njit
+def put_row(x, n, y, r, column, tall, panel):
+    # x (n) -> row r of y, from that column on; y is in panels of `tall` rows (1: row by row)
+    i = 0
+    while i < n:
+        lane = (column + i) % W
+        count = min(W - lane, n - i)
+        place = r // tall * panel + ((column + i) // W * tall + r % tall) * W + lane
+        store_part(y, place, load_part(x, i, count), count)
+        i += count
+
+
+@njit
+def softmax_pack(kind, s, rows, n, probs, c):
+    # scores s (n/W, TALL, W) -> panel of probabilities; they may be the same place.  As ops/softmax/cpu.py does it, but
+    # all rows side by side: a row's sums wait for one another, those of different rows do not.  c: scratch
+    tops, sums = c, c + 4 * TALL * W
+    for m in range(rows):
+        store(tops, m * W, filled(-np.inf))
+        store(sums, m * W, filled(0.0))
+    for i in range(0, n, W):
+        for m in range(rows):
+            v = load(s, place_in_panel(i, m, 1))
+            store(tops, m * W, larger(v if n - i >= W else first_lanes(v, n - i, -np.inf), load(tops, m * W)))
+    for m in range(rows):
+        store(tops, m * W, filled(largest_of(load(tops, m * W))))
+    for i in range(0, n, W):
+        for m in range(rows):
+            e = exp(load(s, place_in_panel(i, m, 1)) - load(tops, m * W))
+            e = e if n - i >= W else first_lanes(e, n - i, 0.0)
+            store(s, place_in_panel(i, m, 1), e)
+            store(sums, m * W, load(sums, m * W) + e)
+    for m in range(rows):
+        store(sums, m * W, filled(np.float32(1) / sum_of(load(sums, m * W))))
+    for i in range(0, padded(kind, n), W):
+        for m in range(rows):
+            v = load(s, place_in_panel(i, m, 1)) * load(sums, m * W) if i < n else filled(0.0)
+            put_number(kind, probs, place_in_panel(i, m, terms_of(kind)), v)
+
+
+@njit
+def pack_probs(kind, x, n, rows, probs):
+    # x (rows,n) row by row -> panel of probabilities
+    for m in range(rows):
+        for i in range(0, padded(kind, n), W):
+            put_number(kind, probs, place_in_panel(i, m, terms_of(kind)), load_part(x, m * n + i, max(n - i, 0)))
+
+
+@njit
+def unpack_scores(s, rows, n, y):
+    # s (n/W, TALL, W) -> y (rows,n) row by row
+    for m in range(rows):
+        for i in range(0, n, W):
+            store_part(y, m * n + i, load(s, place_in_panel(i, m, 1)), n - i)

@@ -1,0 +1,88 @@
+"""A weight matrix as the CPU's kernels want it: packed once, when a model is loaded."""
+
+import numpy as np
+
+from ..simd.arrays import aligned, round_up
+from ..simd.dots import BFLOAT16, FLOAT16, INT8, KINDS, TERMS
+from ..simd.target import WIDE, W
+
+
+class PackedMatrix:
+    """A matrix (I,O) in panels (O/WIDE, I/terms, WIDE, terms), padded with zeros; `shape` is that of the original.
+
+    `fields` is what kernels read: kind, I, O, the address of the panels, and for int8 that of (scale, sum) per column.
+    """
+
+    def __init__(self, w, dtype="float32"):
+        self.shape, self.dtype, kind = w.shape, dtype, KINDS.index(dtype)
+        w = np.asarray(w, np.float32).reshape(-1, w.shape[-1])
+        self.inputs, self.outputs = w.shape
+        self.columns = aligned(0)
+        if kind == INT8:
+            w, self.columns = quantise(w)
+        elif kind == FLOAT16:
+            w = w.astype(np.float16)
+        elif kind == BFLOAT16:
+            w = to_bfloat16(w)
+        self.panels = pack(w, TERMS[kind])
+        self._locate()
+
+    def _locate(self):
+        addresses = self.panels.ctypes.data, self.columns.ctypes.data
+        self.fields = np.array([KINDS.index(self.dtype), self.inputs, self.outputs, *addresses], np.int64)
+        self.address = self.fields.ctypes.data
+
+    def __setstate__(self, state):  # copied or unpickled: the numbers lie elsewhere now
+        self.__dict__.update(state)
+        self._locate()
+
+    @property
+    def nbytes(self):
+        return self.panels.nbytes + self.columns.nbytes
+
+
+def store(name, value, dtype):
+    """One parameter of a model as kernels read it: matrices packed, vectors in float32 on a cache line of their own."""
+    if name.endswith(".w"):
+        return PackedMatrix(value, kept_as(name, dtype))
+    kept = aligned(value.size).reshape(value.shape)
+    kept[...] = value
+    return kept
+
+
+def kept_as(name, dtype):
+    """int8 models keep what reads pixels in float32, and the first block, the most sensitive by far, in bfloat16.
+
+    DeiT-tiny, 100 photographs: error of the logits 0.038 instead of 0.045 (rms), same class for 99 instead of 97.
+    """
+    if dtype == "int8" and name.startswith("embed."):
+        return "float32"
+    return "bfloat16" if dtype == "int8" and name.startswith("blocks.0.") else dtype
+
+
+def pack(w, terms):
+    # w (I,O) -> (O/WIDE, I/terms, WIDE, terms): column panels, rows of a panel in groups of `terms`
+    inputs, outputs = w.shape
+    items, count = round_up(inputs, terms * W) // terms, -(-outputs // WIDE)
+    panels = aligned(count * items * WIDE * terms, w.dtype).reshape(count, items, WIDE, terms)
+    for p in range(count):
+        part = np.zeros((items * terms, WIDE), w.dtype)
+        columns = w[:, p * WIDE : (p + 1) * WIDE]
+        part[:inputs, : columns.shape[1]] = columns
+        panels[p] = part.reshape(items, terms, WIDE).swapaxes(1, 2)
+    return panels
+
+
+def quantise(w):
+    # w (I,O) -> int8 (I,O), and (2, O) float32: the scale of each column, and the sum of its int8 numbers
+    scale = np.maximum(np.abs(w).max(0), np.finfo(np.float32).tiny) / np.float32(127)
+    whole = np.rint(w / scale).astype(np.int8)
+    columns = aligned(2 * w.shape[1])
+    columns[:] = np.concatenate([scale, whole.sum(0, dtype=np.int64)])
+    return whole, columns
+
+
+def to_bfloat16(w):
+    # float32 -> the upper 16 bits, rounded to nearest even
+    bits = w.view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)

@@ -1,0 +1,100 @@
+"""Patch embedding on the CPU.
+
+v1  the convolution as loops                                                                          0.25 × ref
+v2  patches go straight from the image into the packed panels of a matrix product                     2 × ref
+"""
+
+import numpy as np
+from numba import njit
+
+from ...errors import InputError
+from ..linear.packed import PackedMatrix
+from ..linear.product import MAX_TILES, PLAIN, TILE, chunks_of, group_of, pack_row, product
+from ..simd.arrays import round_up
+from ..simd.kernel import kernel
+from ..simd.memory import load_part, number_at, store_part
+from ..simd.target import TALL, W
+from ..simd.team import done, my_part, take, team, wait
+
+
+@njit(nogil=True)
+def loops_v1(images, w, b, y):
+    # images (B,h,w,c), w (P,P,c,D), b (D,) -> y (B,rows,columns,D)
+    side = len(w)
+    for i in range(len(images)):
+        for row in range(y.shape[1]):
+            for column in range(y.shape[2]):
+                y[i, row, column] = b
+                for dy in range(side):
+                    for dx in range(side):
+                        for c in range(images.shape[3]):
+                            pixel = images[i, row * side + dy, column * side + dx, c]
+                            for d in range(len(b)):
+                                y[i, row, column, d] += pixel * w[dy, dx, c, d]
+
+
+@njit
+def gather(image, width, side, strip, y):
+    # one patch: `side` strips of `strip` numbers, a line of the image apart -> y (side·strip)
+    for line in range(side):
+        for i in range(0, strip, W):
+            store_part(y, line * strip + i, load_part(image, line * width + i, strip - i), strip - i)
+
+
+@njit
+def gather_pack(work, stage, kind, images, count, height, width, strip, side, a, row):
+    # images (count,height,width), width in numbers -> one packed row per patch; `row` is scratch
+    down, across = height // side, width // strip
+    rows, k = count * down * across, side * strip
+    panels, floats = -(-rows // TALL), chunks_of(kind, k) * W * TALL
+    p = take(work, stage)
+    while p < panels:
+        for r in range(p * TALL, min(rows, (p + 1) * TALL)):
+            image, line, column = r // (down * across), r // across % down, r % across
+            gather(images + 4 * ((image * height + line * side) * width + column * strip), width, side, strip, row)
+            pack_row(kind, row, k, a + 4 * p * floats, r - p * TALL, 0)
+        p = done(work, stage)
+    wait(work, stage, panels)
+
+
+@kernel
+def patch_kernel(work, threads, images, count, group, height, width, strip, side, w, bias, y, a, scratch, size):
+    mine, kind, n = my_part(work, scratch, size), number_at(w, 0), number_at(w, 2)
+    patches, stage = (height // side) * (width // strip), 1
+    for first in range(0, count, group):
+        some = min(group, count - first)
+        gather_pack(work, stage, kind, images + 4 * first * height * width, some, height, width, strip, side, a, mine)
+        out = y + 4 * first * patches * n
+        product(work, stage + 1, threads, a, 0, some * patches, w, bias, PLAIN, out, False, 0, mine)
+        stage += 2
+
+
+def patch_embed(images, w, b):
+    # images (B,h,w,c), w PackedMatrix (P,P,c,D), b (D,) -> (B,G,D)
+    images = np.ascontiguousarray(images, np.float32)
+    w = w if isinstance(w, PackedMatrix) else PackedMatrix(np.asarray(w))
+    count, height, width, channels = images.shape
+    side = w.shape[0]
+    if w.shape[:3] != (side, side, channels):
+        raise InputError(f"patch_embed: the images have {channels} channels, w has shape {w.shape}")
+    patches = (height // side) * (width // side)
+    group = group_of(count, patches, w.outputs)
+    y = np.empty((count, patches, w.outputs), np.float32)
+    crew = team()
+    crew.run(
+        patch_kernel, crew.threads, images, count, group, height, width * channels, side * channels, side, w,
+        np.ascontiguousarray(b, np.float32), y, stages=1 + 2 * -(-count // group),
+        spaces=(round_up(group * patches, TALL) * round_up(w.inputs, 4 * W),), scratch=max(MAX_TILES * TILE, w.inputs),
+    )  # fmt: skip
+    return y
+
+
+def patch_embed_v1(images, w, b):
+    # images (B,h,w,c), w (P,P,c,D) not packed, b (D,) -> (B,G,D)
+    count, height, width, _ = images.shape
+    y = np.empty((count, height // len(w), width // len(w), len(b)), np.float32)
+    loops_v1(np.ascontiguousarray(images, np.float32), w, b, y)
+    return y.reshape(count, -1, len(b))
+
+
+LADDER = {"v1": patch_embed_v1, "v2": patch_embed}

@@ -1,0 +1,146 @@
+"""Kernels: compiled once per machine, kept on disk, checked when they are read back.
+
+    @kernel
+    def scale(work, x, n, factor: float): …      # every argument is an integer or an address, unless it says `float`
+
+The first call compiles (seconds, with a line on stderr) or reads the compiled code; `warmup` does that for all kernels.
+"""
+
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+
+import llvmlite
+import numba
+from numba import float32, intp, njit, void
+
+from ...files import replacing
+from .target import CPU, FEATURES, TRIPLE
+
+KERNELS = []
+SEAL = "seal.json"
+
+
+class Kernel:
+    """A function that is compiled when it is first called."""
+
+    def __init__(self, function):
+        self.function, self._compiled = function, None
+        KERNELS.append(self)
+
+    def ready(self):
+        """The compiled function."""
+        return self._compiled or self.compile()
+
+    def compile(self):
+        """Compile, or read what was compiled before.  A cache that cannot be read is removed and built again."""
+        folder = cache_folder()
+        if self.is_kept(folder):
+            try:
+                self._compiled = self._build(folder)
+                return self._compiled
+            except Exception as error:  # whatever a damaged file may cause
+                _discard(folder, error)
+        _compile_missing(folder)
+        return self._compiled
+
+    def is_kept(self, folder):
+        return folder is not None and any(folder.rglob(f"*.{self.function.__name__}-*.nbi"))
+
+    def _build(self, folder):
+        parameters = inspect.signature(self.function).parameters.values()
+        kinds = [float32 if p.annotation is float else intp for p in parameters]
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder or "")
+        try:
+            return njit(void(*kinds), nogil=True, cache=folder is not None, error_model="numpy")(self.function)
+        finally:
+            numba.config.CACHE_DIR = before
+
+
+def kernel(function):
+    return Kernel(function)
+
+
+@cache
+def cache_folder():
+    """Where compiled kernels are kept: one folder per version of the sources, of Numba and of the CPU; None if nowhere.
+
+    The first of NUMBA_CACHE_DIR, the user's cache folder and the system's temporary folder that can be written.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    places = [given] if given else []
+    for place in (*places, Path(home) / "minivit", Path(tempfile.gettempdir()) / f"minivit-{user}"):
+        folder = Path(place) / f"kernels-{_key()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        _check_seal(folder)
+        return folder
+    return None
+
+
+def _key():
+    """Numba notices changes of the file that a kernel stands in, but not of the functions that it calls elsewhere."""
+    digest = hashlib.sha256()
+    for part in (numba.__version__, llvmlite.__version__, sys.version, TRIPLE, CPU, *sorted(FEATURES)):
+        digest.update(part.encode() + b"\0")
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _check_seal(folder):
+    """Machine code that was changed on disk must not run: compare every file with the checksums of the seal."""
+    seal = folder / SEAL
+    try:
+        expected = json.loads(seal.read_bytes()) if seal.exists() else {}
+        for name, digest in expected.items():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                raise ValueError(f"{name} has changed")
+    except (OSError, ValueError, AttributeError) as error:
+        _discard(folder, error)
+
+
+def _seal(folder):
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix in (".nbi", ".nbc")]
+    digests = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    with replacing(folder / SEAL) as temporary:
+        temporary.write_text(json.dumps(digests))
+
+
+def _discard(folder, error):
+    warnings.warn(f"the kernel cache {folder} is damaged ({error}); the kernels are compiled again", stacklevel=2)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _compile_missing(folder):
+    """Compile every kernel that is not kept, with one line on stderr: who needs one will soon need the others."""
+    missing = [one for one in KERNELS if not one.is_kept(folder)]
+    where = f"kept in {folder}" if folder else "not kept: no folder can be written"
+    start = time.perf_counter()
+    for i, one in enumerate(missing, 1):
+        progress = f"minivit: compiling kernels for {CPU}, once ({where}): {i} of {len(missing)} …"
+        print(f"\r{progress}" if sys.stderr.isatty() or i == 1 else f" {i} …", end="", file=sys.stderr, flush=True)
+        one._compiled = one._build(folder)
+    print(f" {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    if folder is not None:
+        _seal(folder)
+
+
+def warmup():
+    """Have every kernel compiled, or read from the cache."""
+    for one in KERNELS:
+        one.ready()

@@ -1,0 +1,99 @@
+"""Between memory and vectors: whole and partial loads and stores, single numbers, smaller kinds of numbers.
+
+Places are an address and an index in numbers of 4 bytes, unless said otherwise.  Nothing checks them.
+"""
+
+from llvmlite import ir
+from numba.core import types
+
+from .target import W
+from .vector import BF16, F32, I8, I16, I32, I64, VF, VI, call, first, pointer, vec, vector_function
+
+
+@vector_function((types.intp, types.intp), vec)
+def load(builder, x, i):
+    """W numbers from the i-th on."""
+    return builder.load(pointer(builder, x, i), align=4)
+
+
+@vector_function((types.intp, types.intp, vec), types.void)
+def store(builder, y, i, v):
+    builder.store(v, pointer(builder, y, i), align=4)
+
+
+@vector_function((types.intp, types.intp, types.intp), vec)
+def load_part(builder, x, i, count):
+    """The first `count` of W numbers, the others 0; reads no memory beyond."""
+    whole = builder.icmp_signed(">=", count, I64(W))
+    with builder.if_else(whole) as (then, otherwise):
+        with then:
+            full, full_block = load.emit(builder, x, i), builder.block
+        with otherwise:
+            name, place = f"llvm.masked.load.v{W}f32.p0", pointer(builder, x, i)
+            part = call(builder, name, VF, place, I32(4), first(builder, count), ir.Constant(VF, [0.0] * W))
+            part_block = builder.block
+    v = builder.phi(VF)
+    v.add_incoming(full, full_block)
+    v.add_incoming(part, part_block)
+    return v
+
+
+@vector_function((types.intp, types.intp, vec, types.intp), types.void)
+def store_part(builder, y, i, v, count):
+    """Store the first `count` lanes."""
+    whole = builder.icmp_signed(">=", count, I64(W))
+    with builder.if_else(whole) as (then, otherwise):
+        with then:
+            store.emit(builder, y, i, v)
+        with otherwise:
+            place = pointer(builder, y, i)
+            call(builder, f"llvm.masked.store.v{W}f32.p0", ir.VoidType(), v, place, I32(4), first(builder, count))
+
+
+@vector_function((types.intp, types.intp), types.float32)
+def get(builder, x, i):
+    """One number."""
+    return builder.load(pointer(builder, x, i, F32))
+
+
+@vector_function((types.intp, types.intp, types.float32), types.void)
+def put(builder, y, i, number):
+    builder.store(number, pointer(builder, y, i, F32))
+
+
+@vector_function((types.intp, types.intp), types.intp)
+def number_at(builder, table, i):
+    """Entry i of an int64 table."""
+    return builder.load(pointer(builder, table, i, I64, item=8))
+
+
+@vector_function((types.intp, types.intp, vec), types.void)
+def store_bytes(builder, y, i, v):
+    """Lanes in 0…255, rounded, as bytes from the i-th on: after the addition the last bits are the whole number."""
+    shifted = builder.fadd(v, ir.Constant(VF, [12582912.0] * W))
+    small = builder.trunc(builder.bitcast(shifted, VI), ir.VectorType(I8, W))
+    builder.store(small, pointer(builder, y, i, small.type, item=1), align=1)
+
+
+@vector_function((types.intp, types.intp, vec), types.void)
+def store_bfloat(builder, y, i, v):
+    """Lanes rounded to bfloat16, from the i-th number of 2 bytes on."""
+    small = builder.fptrunc(v, ir.VectorType(BF16, W))
+    builder.store(small, pointer(builder, y, i, small.type, item=2), align=2)
+
+
+@vector_function((types.intp, types.intp, vec, vec), types.void)
+def store_pairs(builder, y, i, first, second):
+    """Pairs of bfloat16, from the i-th pair of 4 bytes on: lane by lane one of `first`, one of `second`."""
+    low, high = (
+        builder.zext(builder.bitcast(builder.fptrunc(v, ir.VectorType(BF16, W)), ir.VectorType(I16, W)), VI)
+        for v in (first, second)
+    )
+    pairs = builder.or_(low, builder.shl(high, ir.Constant(VI, [16] * W)))
+    builder.store(pairs, pointer(builder, y, i, VI), align=4)
+
+
+@vector_function((types.intp, types.intp), vec)
+def load_whole(builder, x, i):
+    """int32 numbers, as float32."""
+    return builder.sitofp(builder.load(pointer(builder, x, i, VI), align=4), VF)

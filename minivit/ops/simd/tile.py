@@ -1,0 +1,104 @@
+"""The micro-kernels: a tile of a matrix product, its sums held in vector registers.
+
+An *item* is 32 bits of a row of a, and the same inner terms of W columns of b: one float32, two bfloat16 or four int8.
+
+a  panel of rows     (items/W, TALL, W): row m of a chunk is contiguous, so producers write it as whole vectors
+b  panel of columns  (items, WIDE): for each item, WIDE columns
+c  the tile          row m, vector j at c[m·row + j·vector], in the first-level cache: bias, GELU and residual are the
+                     caller's, on the way from there to memory
+"""
+
+from contextlib import contextmanager
+
+from llvmlite import ir
+from numba.core import types
+from numba.core.typing.templates import signature
+from numba.extending import intrinsic
+
+from .dots import DOTS
+from .target import TALL, VECS, W
+from .vector import I8, I32, I64, call, pointer
+
+#: items per turn of the innermost loop; with 16, LLVM loads all numbers first and spills the sums: half the speed
+UNROLL = 4
+
+
+def make_tile(kind, rows):
+    """The micro-kernel of `rows` ≤ TALL rows: c = a b, or c += a b, over `chunks` · W items.
+
+    Meanwhile it fetches the 128 · chunks bytes at `ahead` into the second-level cache: the next panel of b.
+    """
+    dot = DOTS[kind]
+
+    @intrinsic
+    def tile(typing_context, a, b, c, row, vector, chunks, add, ahead):
+        def codegen(context, builder, sig, args):
+            _emit_tile(builder, dot, rows, *args)
+            return context.get_dummy_value()
+
+        return signature(types.void, *[types.intp] * 6, types.boolean, types.intp), codegen
+
+    return tile
+
+
+def _emit_tile(builder, dot, rows, a, b, c, row, vector, chunks, add, ahead):
+    cells = [(m, j) for m in range(rows) for j in range(VECS)]
+    places = {(m, j): builder.add(builder.mul(row, I64(m)), builder.mul(vector, I64(j))) for m, j in cells}
+    sums = _start_sums(builder, dot.sums, places, c, add)
+    b_item = dot.item * W  # bytes of one vector of b
+    with _loop(builder, chunks, sums) as (chunk, sums_of_chunk):
+        a_chunk = builder.add(a, builder.mul(chunk, I64(4 * TALL * W)))
+        b_chunk = builder.add(b, builder.mul(chunk, I64(W * VECS * b_item)))
+        _prefetch(builder, builder.add(ahead, builder.mul(chunk, I64(128))))
+        with _loop(builder, I64(W // UNROLL), sums_of_chunk) as (step, new):
+            a_step = builder.add(a_chunk, builder.mul(step, I64(4 * UNROLL)))
+            b_step = builder.add(b_chunk, builder.mul(step, I64(UNROLL * VECS * b_item)))
+            for i in range(UNROLL):
+                columns = [dot.load_b(builder, builder.add(b_step, I64((i * VECS + j) * b_item))) for j in range(VECS)]
+                for m in range(rows):
+                    number = dot.load_a(builder, builder.add(a_step, I64(4 * (m * W + i))))
+                    for j in range(VECS):
+                        new[m, j] = dot.add(builder, new[m, j], number, columns[j])
+        sums_of_chunk.update(new)
+    for cell, place in places.items():
+        builder.store(sums_of_chunk[cell], pointer(builder, c, place, dot.sums), align=4)
+
+
+def _start_sums(builder, vector_type, places, c, add):
+    before = builder.block
+    with builder.if_then(add):
+        old = {cell: builder.load(pointer(builder, c, place, vector_type), align=4) for cell, place in places.items()}
+        loaded = builder.block
+    start = {cell: builder.phi(vector_type) for cell in places}
+    for cell, phi in start.items():
+        phi.add_incoming(ir.Constant(vector_type, [0] * W), before)
+        phi.add_incoming(old[cell], loaded)
+    return start
+
+
+def _prefetch(builder, address):
+    for line in (0, 64):
+        place = pointer(builder, builder.add(address, I64(line)), to=I8)
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), place, I32(0), I32(2), I32(1))
+
+
+@contextmanager
+def _loop(builder, turns, sums):
+    """IR of a loop of at least one turn; gives (number of the turn, sums): the body replaces the sums in that dict."""
+    before, body, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
+    builder.branch(body)
+    builder.position_at_end(body)
+    i = builder.phi(I64)
+    i.add_incoming(I64(0), before)
+    carried = {}
+    for cell, value in sums.items():
+        carried[cell] = builder.phi(value.type)
+        carried[cell].add_incoming(value, before)
+    now = dict(carried)
+    yield i, now
+    following = builder.add(i, I64(1))
+    i.add_incoming(following, builder.block)
+    for cell, phi in carried.items():
+        phi.add_incoming(now[cell], builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, turns), body, after)
+    builder.position_at_end(after)
