@@ -29,10 +29,10 @@ def test_deit_tiny_sees_the_same_in_every_dtype():
     folder = Path(DATA) / "photos" / "imagenet_samples"
     truth = np.load(folder / "deit_tiny_logits.npz")
     weights = Path(DATA) / "deit_tiny" / "deit_tiny_patch16_224.timm.safetensors"
-    pixels = np.concatenate([load(weights).preprocess(folder / file) for file in truth["files"]])
+    pixels = load(weights, preprocess="deit").preprocess([folder / file for file in truth["files"]])
     best, correct = {}, {}
     for dtype in ("float32", "float16", "bfloat16", "int8"):
-        model = load(weights, tier="cpu", dtype=dtype)
+        model = load(weights, tier="cpu", dtype=dtype, preprocess="deit")
         logits = np.concatenate([model.run(pixels[i : i + 10]) for i in range(0, len(pixels), 10)])
         best[dtype] = logits.argmax(1)
         correct[dtype] = (best[dtype] == truth["labels"]).sum()
