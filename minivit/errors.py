@@ -11,10 +11,6 @@ class InputError(ValueError):
     """
 
 
-class NotMaterialised(InputError):
-    """A tier was asked for a tensor that it never forms (for example the N×N matrix of a fused attention)."""
-
-
 def nearest(name, known, count=3):
     """The hint of an unknown name: ``"; did you mean 'block3.attn.probs'?"``, or what is known if nothing is near."""
     known = sorted({str(k) for k in known})

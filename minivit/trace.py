@@ -91,6 +91,9 @@ class Trace(Mapping):
     def __contains__(self, name):
         return name in self._tensors
 
+    def get(self, name, default=None):
+        return self._tensors.get(name, default)
+
     def __iter__(self):
         return iter(self._tensors)
 

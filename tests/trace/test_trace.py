@@ -33,6 +33,7 @@ def test_reading_a_tensor_that_was_not_kept_says_so():
         trace["block0.attn.q"]
     with pytest.raises(InputError, match="no tensor 'logit'; did you mean 'logits'"):
         trace["logit"]
+    assert trace.get("block0.attn.q") is None and "block0.attn.q" not in trace
 
 
 def test_recorded_arrays_are_read_only_copies():
