@@ -151,7 +151,8 @@ def main():
             path = Path(folder) / model.replace("/", "")
             seeded_weights.hugging_face_folder(model, path)
             if any(name.startswith(("onnx", "openvino")) for name in args.engines):
-                export = f"import seeded_weights; seeded_weights.export_onnx({str(path)!r})"
+                export = f"import seeded_weights as s; s.export_onnx({str(path)!r})"
+                export += f"; s.quantise_onnx({str(path)!r})" if "onnxruntime-int8" in args.engines else ""
                 subprocess.run([sys.executable, "-c", export], cwd=Path(__file__).parent, check=True, stdout=sys.stderr)
             rows = measure(model, path, args)
             report["rows"] += rows

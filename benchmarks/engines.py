@@ -53,7 +53,7 @@ class OnnxRuntime:
 
         file = Path(folder) / "model.onnx"
         if self.dtype == "int8":
-            file = _dynamic_int8(file)
+            file = file.with_name("model-int8.onnx")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -63,17 +63,6 @@ class OnnxRuntime:
 
     def run(self, images):
         return self.session.run(None, {self.session.get_inputs()[0].name: images})[0]
-
-
-def _dynamic_int8(file):
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    prepared, quantized = file.with_name("model-prepared.onnx"), file.with_name("model-int8.onnx")
-    if not quantized.exists():
-        quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True)
-        quantize_dynamic(str(prepared), str(quantized), weight_type=QuantType.QInt8, per_channel=True)
-    return quantized
 
 
 class OpenVino:

@@ -36,13 +36,14 @@ def markdown(report):
     rows, facts = report["rows"], report["machine"]
     columns = list(dict.fromkeys((row["model"], row["batch"]) for row in rows))
     fastest = {c: min(r["median_ms"] for r in rows if (r["model"], r["batch"]) == c) for c in columns}
-    lines = ["| engine | " + " | ".join(f"{model} ×{batch}" for model, batch in columns) + " | memory of the largest |"]
+    heads = [f"{model} ×{batch}" for model, batch in columns]
+    lines = [f"| engine | {' | '.join(heads)} | memory, {heads[-1]} |"]
     lines.append("|---" * (len(columns) + 2) + "|")
     for name in dict.fromkeys(row["engine"] for row in rows):
         mine = {(row["model"], row["batch"]): row for row in rows if row["engine"] == name}
         cells = [f"{mine[c]['median_ms']:.1f}" for c in columns]
         cells = [f"**{x}**" if mine[c]["median_ms"] == fastest[c] else x for x, c in zip(cells, columns, strict=True)]
-        peak = max(row["peak_rss_mb"] for row in mine.values())
+        peak = mine[columns[-1]]["peak_rss_mb"]
         lines.append(f"| {name} | {' | '.join(cells)} | {peak:.0f} MB |")
     versions = ", ".join(f"{name} {facts[name]}" for name in PACKAGES if name in facts)
     machine_line = f"Median ms per image on {facts['cpu']}, {facts['threads']} threads; {versions}."

@@ -78,3 +78,13 @@ def export_onnx(folder):
         model, (example,), str(Path(folder) / "model.onnx"), input_names=["pixels"], output_names=["logits"],
         dynamic_axes=free, opset_version=17, dynamo=False,
     )  # fmt: skip
+
+
+def quantise_onnx(folder):
+    """Write model-int8.onnx beside model.onnx, as ONNX Runtime's dynamic quantisation makes it."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    model, prepared, quantised = (str(Path(folder) / f"model{part}.onnx") for part in ("", "-prepared", "-int8"))
+    quant_pre_process(model, prepared, skip_symbolic_shape=True)
+    quantize_dynamic(prepared, quantised, weight_type=QuantType.QInt8, per_channel=True)
