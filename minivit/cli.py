@@ -64,6 +64,9 @@ def main(argv=None):
     except InputError as error:
         print(f"minivit: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"minivit: out of memory: {error}; use a smaller --size or fewer images at a time", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough

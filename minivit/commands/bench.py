@@ -5,6 +5,7 @@ others: benchmarks/compare.py runs other engines beside it.
 """
 
 import statistics
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -32,11 +33,14 @@ def arguments(parser):
 def run(args):
     if min(args.batches) < 1 or args.runs < 1:
         raise InputError("--batches and --runs: expected positive numbers")
+    if args.threads is not None:
+        tiers.load("cpu", threads=args.threads)  # refuses before anything is timed
     configs = [variant(name) for name in args.models]
     rows = []
     for config in configs:
         for batch in args.batches:
             for tier, dtype in _engines():
+                print(f"timing {config.name}, batch {batch}: {tier} {dtype} …", file=sys.stderr)
                 seconds = _alone(
                     _measure, config, tier, dtype, args.threads if tier == "cpu" else None, batch, args.runs
                 )

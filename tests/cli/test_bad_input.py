@@ -122,6 +122,14 @@ def test_malformed_cases_are_refused(change, expected, capsys, tmp_path):
     assert expected in refused(capsys, "check", tmp_path / "case")
 
 
+def test_running_out_of_memory_is_one_line(capsys, picture, monkeypatch):
+    def too_large(*_):
+        raise MemoryError("Unable to allocate 142. GiB for an array")
+
+    monkeypatch.setattr("minivit.model.Model.classify", too_large)
+    assert "142. GiB" in refused(capsys, "classify", picture, "--model", "demo")
+
+
 def test_a_process_ends_with_code_2_and_no_traceback():
     done = subprocess.run([sys.executable, "-m", "minivit", "inspect", "none.npz"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("minivit: none.npz")

@@ -60,6 +60,12 @@ def test_what_a_tier_cannot_do_is_refused(capsys, tmp_path, options, expected):
     assert code == 2 and out == "" and expected in err and err.count("\n") == 1
 
 
+def test_bench_refuses_impossible_threads_before_it_times_anything(capsys):
+    code = main(["bench", "--threads", "100000"])
+    out, err = capsys.readouterr()
+    assert code == 2 and out == "" and "threads" in err and err.count("\n") == 1
+
+
 def test_check_reports_every_tensor_of_an_int8_run(capsys):
     code, reports = run_json(capsys, "check", "tests/golden/vit__token", "--tier", "cpu", "--dtype", "int8")
     tensors = reports[0]["tensors"]

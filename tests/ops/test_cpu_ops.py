@@ -3,6 +3,7 @@
 import copy
 import inspect
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from minivit.ops.linear import cpu as linear
 from minivit.ops.linear.packed import PackedMatrix
 from minivit.ops.patches import cpu as patches
 from minivit.ops.simd import team
+from minivit.ops.simd.arrays import refuse_too_much
 from minivit.ops.softmax import cpu as softmax
 
 DTYPES = tiers.TIERS["cpu"]
@@ -181,6 +183,13 @@ def test_two_models_run_in_two_python_threads():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="free memory is read from /proc")
+def test_work_memory_that_is_not_free_is_refused_with_the_figure():
+    with pytest.raises(InputError, match=r"needs 1152921504\.6 GB of work memory"):
+        refuse_too_much(1 << 60)
+    refuse_too_much(1 << 20)
 
 
 def test_batch_and_resolution_may_change_without_preparing_again():
