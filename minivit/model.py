@@ -8,7 +8,7 @@ import numpy as np
 from . import names, tiers
 from .errors import InputError
 from .models import vit
-from .trace import Trace, make_tap
+from .trace import NO_TAP, Trace, make_tap
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,19 @@ class Model:
         tap = make_tap(self.config, keep, patch)
         self.run(images, size, tap=tap)
         return Trace(tap.store, self.config)
+
+    def gradients(self, images, targets, keep=(), size=None):
+        """Gradients of the cross-entropy: of the image, of tensors whose names match `keep`, and of the parameters.
+
+        targets: the label of each image, or a distribution over the classes (B,C).
+        """
+        from . import gradients
+
+        pixels = self.preprocess(images, size)
+        targets = gradients.as_targets(targets, self.config, pixels)
+        tap = make_tap(self.config, ["image", *names.expand(keep, self.config)])
+        found = gradients.loss_and_gradients(self.params, pixels, targets, self.config, self.ops, (NO_TAP, tap))
+        return gradients.Gradients(tap.store, self.config, *found)
 
     def classify(self, images, top=5, size=None):
         """The `top` most probable classes: a list of Prediction, or one such list per image for a list of images."""

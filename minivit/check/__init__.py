@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from ..errors import InputError, nearest
-from . import forward, positions, preprocess
+from . import forward, gradients, positions, preprocess, training
 
 #: family in case.json -> function(case, tier, dtype, against) -> list of Verdict
 KINDS = {
@@ -18,6 +18,9 @@ KINDS = {
     "real_size": forward.check,
     "posembed_interpolation": positions.check,
     "preprocess": preprocess.check,
+    "training_vit_jax": training.check,
+    "gradients_vit_jax": gradients.check,
+    "gradients_huggingface": gradients.check,
 }
 
 
@@ -32,8 +35,8 @@ def run(folder, tier="ref", dtype="float32", against=None):
     family = case.get("family")
     if family not in KINDS:
         raise InputError(f"{folder}: cannot check cases of the family {family!r}{nearest(family, KINDS)}")
-    if against is not None and KINDS[family] is not forward.check:
-        raise InputError(f"{folder}: --against compares forward passes; this case is of the family {family!r}")
+    if against is not None and KINDS[family] not in (forward.check, gradients.check):
+        raise InputError(f"{folder}: --against compares tensors and gradients; this case is of the family {family!r}")
     try:
         return KINDS[family]({**case, "folder": folder}, tier, dtype, against)
     except (KeyError, TypeError) as error:

@@ -20,7 +20,7 @@ def inputs(case):
     large = stored.get("images_large", stored.get("pixel_values_large"))
     if large is not None:
         found["large/"] = large
-    channels_first = case["family"] in ("huggingface", "timm")
+    channels_first = case["family"] in ("huggingface", "timm", "gradients_huggingface")
     return {part: x.transpose(0, 2, 3, 1) if channels_first else x for part, x in found.items()}
 
 

@@ -60,3 +60,11 @@ def exact(name, found, reference, levels=0.0):
     scale = max(float(np.abs(reference).max(initial=0)), np.finfo(np.float32).tiny)
     ok, error, note = compare(np.asarray(found, np.float64), reference, levels / scale)
     return Verdict(name, ok, error, None, levels / scale, note)
+
+
+def within(name, found, reference, scale, tolerance, note=""):
+    """The verdict on numbers whose error is relative to `scale`, which `note` tells, not to the largest reference."""
+    reference = np.asarray(reference, np.float64)
+    size = max(float(np.abs(reference).max(initial=0)), np.finfo(np.float64).tiny)
+    ok, error, problem = compare(found, reference, tolerance * scale / size)
+    return Verdict(name, ok, None if error is None else error * size / scale, None, tolerance, problem or note)

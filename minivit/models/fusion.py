@@ -3,16 +3,19 @@
 import functools
 
 
-def fusable(step):
-    """Mark a model step `step(…, ops, tap)`: it runs as written, or as ``ops.fused[its name](…)`` if that exists.
+def fusable(name):
+    """Mark a model step `step(…, ops, tap)`: it runs as written, or as ``ops.fused[name](…)`` if that exists.
 
     As soon as the tap wants a tensor inside, the step runs as written, so every tensor can be seen and replaced.
     """
 
-    @functools.wraps(step)
-    def run(*inputs):
-        *arrays, ops, tap = inputs
-        kernel = ops.fused.get(step.__name__)
-        return kernel(*arrays) if kernel and not tap.active else step(*inputs)
+    def mark(step):
+        @functools.wraps(step)
+        def run(*inputs):
+            *arrays, ops, tap = inputs
+            kernel = ops.fused.get(name)
+            return kernel(*arrays) if kernel and not tap.active else step(*inputs)
 
-    return run
+        return run
+
+    return mark

@@ -26,7 +26,7 @@ def embed(p, images, config, ops, tap):
     return tap("out", x + tap("position", position))
 
 
-@fusable
+@fusable("encoder")
 def encoder(blocks, x, config, ops, tap):
     # x (B,N,D) -> (B,N,D)
     for i, p in enumerate(blocks):
@@ -34,7 +34,7 @@ def encoder(blocks, x, config, ops, tap):
     return x
 
 
-@fusable
+@fusable("block")
 def block(p, x, config, ops, tap):
     # x (B,N,D) -> (B,N,D); pre-norm: the residual stream itself is never normalised
     y = tap("ln1.out", ops.layernorm(x, **p["ln1"], eps=config.eps))
@@ -50,7 +50,7 @@ def attention(p, x, config, ops, tap):
     return tap("out", ops.linear(merge_heads(z), **p["out"]))
 
 
-@fusable
+@fusable("attend")
 def attend(q, k, v, ops, tap):
     # q, k, v (B,H,N,K) -> (B,H,N,K): softmax(q kᵀ / √K) v
     scores = tap("scores", ops.scores(q, k))
@@ -58,7 +58,7 @@ def attend(q, k, v, ops, tap):
     return tap("z", ops.mix(probs, v))
 
 
-@fusable
+@fusable("mlp")
 def mlp(p, x, config, ops, tap):
     # x (B,N,D) -> (B,N,D), through a hidden layer of width M
     hidden = tap("pre", ops.linear(x, **p["fc1"]))

@@ -14,13 +14,14 @@ from minivit import check, load
 from minivit.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = sorted(path.parent.name for path in GOLDEN.glob("*/case.json"))
+ALL = sorted(path.parent.name for path in GOLDEN.glob("*/case.json"))
+CASES = [name for name in ALL if not name.startswith("train__")]  # those: tests/train/test_goldens.py
 LARGE = {"real__vit_l16": 5}  # GB of memory that the float64 run takes
 
 
 def test_the_goldens_are_all_here():
-    families = {name.split("__")[0] for name in CASES}
-    assert families == {"vit", "hf", "timm", "real", "posembed", "preprocess"} and len(CASES) == 26
+    families = {name.split("__")[0] for name in ALL}
+    assert families == {"vit", "hf", "timm", "real", "posembed", "preprocess", "grad", "train"} and len(ALL) == 31
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -16,15 +16,37 @@ def gelu(x, kind):
     return y.reshape(x.shape)
 
 
+def gelu_backward(dy, x, kind):
+    # dy (...), x (...) -> dx (...)
+    slope = {"tanh": gelu_tanh_slope, "erf": gelu_erf_slope}[kind]
+    dx = np.empty(x.size, x.dtype)
+    for i in range(0, x.size, CHUNK):
+        np.multiply(dy.reshape(-1)[i : i + CHUNK], slope(x.reshape(-1)[i : i + CHUNK]), out=dx[i : i + CHUNK])
+    return dx.reshape(x.shape)
+
+
 def gelu_tanh(x):
     # x (...) -> (...)
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
     return 0.5 * x * (1 + np.tanh(inner))
 
 
+def gelu_tanh_slope(x):
+    # x (...) -> (...)
+    square = x * x
+    t = np.tanh(math.sqrt(2 / math.pi) * x * (1 + 0.044715 * square))
+    inner_slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * square)
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner_slope
+
+
 def gelu_erf(x):
     # x (...) -> (...)
     return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+
+
+def gelu_erf_slope(x):
+    # x (...) -> (...); Φ(x) + x φ(x), with φ the normal density
+    return 0.5 * (1 + erf(x * math.sqrt(0.5))) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
 def erf(x):

@@ -11,4 +11,7 @@ Two more repeat what the official programs do to the last bit:
     "bicubic_antialias_float32"   timm resizes in float32 whatever the model's dtype: PyTorch's arithmetic in its order
     "corner_bilinear_scipy"       with scipy's border bug (scipy/scipy#4922): where rounding carries a sample past the
                                   last row, that row becomes zero: for example 28 → 48 (ViT-B/8 at 384 pixels)
+
+backward: the resize is linear in the table, so its matrices, transposed, take the gradient back:
+    dy (1,prefix+r·r',D) -> dtable (1,prefix+g·g',D)
 """

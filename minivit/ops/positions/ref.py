@@ -1,5 +1,7 @@
 """Position-table resize in NumPy: one dense matrix per axis."""
 
+from functools import partial
+
 import numpy as np
 
 
@@ -15,6 +17,18 @@ def resize_positions(table, old, new, prefix, mode):
         rows, columns = resize_matrix(old[0], new[0], mode), resize_matrix(old[1], new[1], mode)
         resized = np.einsum("ri,sj,ijd->rsd", rows, columns, grid.astype(np.float64), optimize=True)
     return np.concatenate([table[:, :prefix], resized.reshape(1, -1, D).astype(table.dtype)], axis=1)
+
+
+def resize_positions_backward(dy, old, new, prefix, mode):
+    # dy (1,prefix+r·r',D) -> dtable (1,prefix+g·g',D): the resize is linear, so the same weights, transposed
+    if old == new:
+        return dy
+    D = dy.shape[-1]
+    weights = _antialias_float32 if mode == "bicubic_antialias_float32" else partial(resize_matrix, mode=mode)
+    rows, columns = weights(old[0], new[0]), weights(old[1], new[1])
+    grid = dy[0, prefix:].reshape(*new, D).astype(np.float64)
+    spread = np.einsum("ri,sj,rsd->ijd", rows, columns, grid, optimize=True)
+    return np.concatenate([dy[:, :prefix], spread.reshape(1, -1, D).astype(dy.dtype)], axis=1)
 
 
 def resize_matrix(old, new, mode):

@@ -9,3 +9,10 @@ def softmax(x):
     np.exp(e, out=e)  # in place: N×N numbers per head are the largest array of all
     e /= e.sum(-1, keepdims=True)
     return e
+
+
+def softmax_backward(dp, p):
+    # dp (...,N), p (...,N) the output of softmax -> dx (...,N)
+    dx = dp - np.einsum("...j,...j->...", dp, p)[..., None]  # einsum: no second N×N array for the products
+    dx *= p
+    return dx
