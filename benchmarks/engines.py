@@ -10,7 +10,8 @@ import numpy as np
 
 class Minivit:
     def __init__(self, tier, dtype):
-        self.tier, self.dtype = tier, {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}[dtype]
+        dtypes = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
+        self.tier, self.dtype = tier, dtypes[dtype]
 
     def load(self, folder):
         import minivit
@@ -98,6 +99,6 @@ def make(name, threads):
 
 
 NAMES = (
-    "minivit-ref-fp32", "minivit-cpu-fp32", "minivit-cpu-bf16", "minivit-cpu-int8", "torch-fp32", "torch-bf16",
-    "onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-bf16",
+    "minivit-ref-fp32", "minivit-cpu-fp32", "minivit-cpu-fp16", "minivit-cpu-bf16", "minivit-cpu-int8",
+    "torch-fp32", "torch-bf16", "onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-bf16",
 )  # fmt: skip

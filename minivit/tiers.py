@@ -2,12 +2,14 @@
 
 ops = tiers.load("ref", "float64")
 mine = ops.replace(softmax=my_softmax)      # the one door for lessons, grading and ablations
+ops.backward.softmax(dp, p)                 # the gradient of each op, by the same name
 """
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -28,6 +30,7 @@ FOLDERS = {
     "mix": "attention",
     "pool": "pool",
     "tanh": "tanh",
+    "cross_entropy": "cross_entropy",
 }
 
 #: tier -> the dtypes of its weights.  Activations are float64 for float64 weights, and float32 for all others
@@ -51,6 +54,8 @@ class Ops:
     mix: Callable
     pool: Callable
     tanh: Callable
+    cross_entropy: Callable
+    backward: SimpleNamespace  # op -> its backward: (gradient of the output, what the forward saw) -> gradients
     fused: dict = field(default_factory=dict)  # whole model steps done in one kernel: see models/fusion.py
     store: Callable = lambda name, value, dtype: np.asarray(value, dtype)  # how one parameter is kept
 
@@ -73,19 +78,26 @@ class Ops:
         return nest(kept)
 
     def replace(self, **functions):
-        """The same ops with some functions swapped for yours.
+        """The same ops with some functions swapped for yours: `softmax=…`, `softmax_backward=…`.
 
         Fused steps are switched off, so that your function is really the one that runs.
         Raises InputError, with the nearest names, for an unknown op.
         """
+        known = [*FOLDERS, *(f"{op}_backward" for op in FOLDERS)]
         for name in functions:
-            if name not in FOLDERS:
-                raise InputError(f"there is no op {name!r}{nearest(name, FOLDERS)}")
-        return dataclasses.replace(self, fused={}, **functions)
+            if name not in known:
+                raise InputError(f"there is no op {name!r}{nearest(name, known)}")
+        forward = {name: f for name, f in functions.items() if name in FOLDERS}
+        backward = {name.removesuffix("_backward"): f for name, f in functions.items() if name not in FOLDERS}
+        backward = SimpleNamespace(**{**vars(self.backward), **backward})
+        return dataclasses.replace(self, fused={}, backward=backward, **forward)
 
 
-def load(tier="ref", dtype="float32", threads=None):
+def load(tier="ref", dtype="float32", threads=None, training=False):
     """The ops of a tier.  `threads` (tier "cpu"): how many to use; default NUMBA_NUM_THREADS, or one per CPU.
+
+    training: weights change, so `prepare` is called before every step and keeps them in the form that the backward
+    pass wants too; for one model at a time.
 
     Raises InputError for an unknown tier, a dtype that it does not know, a thread count that this machine does not
     have, or a tier that cannot work here, with the reason.
@@ -95,14 +107,36 @@ def load(tier="ref", dtype="float32", threads=None):
     if dtype not in TIERS[tier]:
         raise InputError(f"tier {tier!r} works with {' or '.join(TIERS[tier])}, not with {dtype!r}")
     if tier == "cpu":
-        return _compiled(dtype, threads)
+        return _learning(_compiled(dtype, threads)) if training else _compiled(dtype, threads)
     if threads is not None:
         raise InputError(f"threads={threads} is for tier 'cpu'; tier {tier!r} runs on NumPy's (OPENBLAS_NUM_THREADS)")
-    return Ops(tier, dtype, **_functions(tier))
+    return Ops(tier, dtype, **_functions(tier), backward=_backward(tier))
+
+
+def _learning(ops):
+    from .ops.block.training import Encoder
+    from .ops.linear.trained import Store, can_learn
+
+    if not can_learn(ops.dtype):
+        raise InputError(f"tier 'cpu' cannot train with {ops.dtype} weights on this CPU; use float32")
+    encoder = Encoder()
+    return dataclasses.replace(ops, fused={"encoder": encoder, "encoder_backward": encoder.backward}, store=Store())
 
 
 def _functions(tier):
-    return {op: getattr(import_module(f"minivit.ops.{folder}.{tier}"), op) for op, folder in FOLDERS.items()}
+    return {op: getattr(_module(op, tier), op) for op in FOLDERS}
+
+
+def _backward(tier):
+    # a tier that has no backward of its own for an op uses that of "ref"
+    def function(name, op):
+        return getattr(_module(op, tier), name, None) or getattr(_module(op, "ref"), name)
+
+    return SimpleNamespace(**{op: function(f"{op}_backward", op) for op in FOLDERS})
+
+
+def _module(op, tier):
+    return import_module(f"minivit.ops.{FOLDERS[op]}.{tier}")
 
 
 def _compiled(dtype, threads):
@@ -118,4 +152,5 @@ def _compiled(dtype, threads):
         team.set_threads(threads)
     scores, mix, attend = attention(dtype)
     functions = {**_functions("cpu"), "scores": scores, "mix": mix}
-    return Ops("cpu", dtype, **functions, fused={"encoder": encoder, "block": block, "attend": attend}, store=store)
+    fused = {"encoder": encoder, "block": block, "attend": attend}
+    return Ops("cpu", dtype, **functions, backward=_backward("cpu"), fused=fused, store=store)

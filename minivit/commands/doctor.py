@@ -52,7 +52,7 @@ def _kernels():
     """What tier cpu compiles for, and where it keeps that."""
     try:
         from ..ops.simd import dots, kernel, target, team
-    except ImportError:
+    except (ImportError, InputError):
         return {}
     return {
         "compiled for": f"{target.CPU}, {target.W} float32 numbers per register",

@@ -17,10 +17,10 @@ from minivit import check
 from minivit.ops.simd.target import TALL, W
 print("tile", W, TALL)
 for case in sorted(Path("tests/golden").glob("*/case.json")):
-    family = case.parent.name.split("__")[0]
-    if family in ("vit", "hf", "timm"):
+    family, name = case.parent.name.split("__")
+    if family in ("vit", "hf", "timm", "real") and name != "vit_l16":
         verdicts = check.run(case.parent, tier="cpu")
-        print(case.parent.name, len(verdicts), [v.name for v in verdicts if not v.ok])
+        print(family, name, len(verdicts), [v.name for v in verdicts if not v.ok])
 """
 
 
@@ -82,12 +82,12 @@ AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+b
 @pytest.mark.parametrize(
     ("cpu", "features", "tile"), [("haswell", AVX2, "tile 8 6"), ("x86-64", "+sse,+sse2", "tile 4 6")]
 )
-def test_other_cpus_agree_with_the_goldens_too(cpu, features, tile, tmp_path_factory):
+def test_other_cpus_agree_with_the_goldens_too_up_to_real_sizes(cpu, features, tile, tmp_path_factory):
     import platform
 
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("the settings are those of x86")
     cache = tmp_path_factory.getbasetemp().parent / "minivit-kernels"
     lines = run(GOLDENS, cache, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=features).stdout.splitlines()
-    assert lines[0] == tile and len(lines) == 14
+    assert lines[0] == tile and len(lines) == 18
     assert [line for line in lines[1:] if not line.endswith(" []")] == []

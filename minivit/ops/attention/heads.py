@@ -9,7 +9,7 @@ from numba import njit
 from ..linear.product import multiply, place_in_panel, put_number, terms_of
 from ..simd.functions import exp
 from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
-from ..simd.memory import get, load, load_part, put, store, store_pairs, store_part
+from ..simd.memory import get, load, load_part, paired, put, store, store_part
 from ..simd.target import TALL, VECS, WIDE, W
 
 
@@ -51,7 +51,7 @@ def pack_values(kind, v, ld, n, width, panels):
                 column, place = p * WIDE + j * W, (p * items + i) * WIDE + j * W
                 if terms_of(kind) == 2:
                     first = value(v, ld, 2 * i, column, n, width)
-                    store_pairs(panels, place, first, value(v, ld, 2 * i + 1, column, n, width))
+                    store(panels, place, paired(first, value(v, ld, 2 * i + 1, column, n, width)))
                 else:
                     store(panels, place, value(v, ld, i, column, n, width))
 

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
-from ..simd.functions import gelu_erf, gelu_tanh
-from ..simd.kernel import kernel
+from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope
+from ..simd.kernel import kernel, learning_kernel
 from ..simd.memory import load_part, store_part
 from ..simd.target import W
 from ..simd.team import done, take, team, wait
@@ -46,6 +46,27 @@ def gelu(x, kind):
     y = np.empty_like(x)
     team().run(gelu_kernel, x, x.size, {"tanh": 0, "erf": 1}[kind], y)
     return y
+
+
+@learning_kernel
+def gelu_backward_kernel(work, dy, x, n, erf, dx):
+    tasks = -(-n // CHUNK)
+    t = take(work, 0)
+    while t < tasks:
+        for i in range(t * CHUNK, min(n, (t + 1) * CHUNK), W):
+            v = load_part(x, i, n - i)
+            slope = gelu_erf_slope(v) if erf else gelu_tanh_slope(v)
+            store_part(dx, i, load_part(dy, i, n - i) * slope, n - i)
+        t = done(work, 0)
+    wait(work, 0, tasks)
+
+
+def gelu_backward(dy, x, kind):
+    # dy (...), x (...) -> dx (...)
+    dy, x = (np.ascontiguousarray(v, np.float32) for v in (dy, x))
+    dx = np.empty_like(x)
+    team().run(gelu_backward_kernel, dy, x, x.size, {"tanh": 0, "erf": 1}[kind], dx)
+    return dx
 
 
 def gelu_v1(x, kind):

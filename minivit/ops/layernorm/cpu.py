@@ -10,13 +10,13 @@ from numba import njit
 
 from ...errors import InputError
 from ..linear.product import chunks_of, pack_row
-from ..simd.kernel import kernel
+from ..simd.kernel import kernel, learning_kernel
 from ..simd.lanes import filled, first_lanes, fma, sum_of
 from ..simd.memory import load, load_part, store_part
 from ..simd.target import TALL, W
 from ..simd.team import done, raise_flag, take, team, wait
 
-ROWS = 8  # rows of one task
+ROWS, GRADIENT_ROWS = 8, 32  # rows of one task
 
 
 @njit(nogil=True)
@@ -80,6 +80,52 @@ def normalise_pack(work, stage, kind, x, rows, d, scale, bias, eps, a, scales, n
     wait(work, stage, panels)
 
 
+@njit
+def gradient_row(x, dy, d, scale, eps, add, dx, dscale, dbias):
+    # x̂ = (x − mean)/σ, g = dy·scale:  dx = (g − mean g − x̂·mean(g·x̂))/σ + add, dscale += dy·x̂, dbias += dy
+    mean, inverse = moments(x, d, eps)
+    total, other = filled(0.0), filled(0.0)
+    for j in range(0, d, W):
+        g = load_part(dy, j, d - j) * load_part(scale, j, d - j)
+        total, other = total + g, fma(g, (load_part(x, j, d - j) - mean) * inverse, other)
+    of_g, of_gx = sum_of(total) / np.float32(d), sum_of(other) / np.float32(d)
+    for j in range(0, d, W):
+        v, normal = load_part(dy, j, d - j), (load_part(x, j, d - j) - mean) * inverse
+        store_part(dscale, j, fma(v, normal, load_part(dscale, j, d - j)), d - j)
+        store_part(dbias, j, load_part(dbias, j, d - j) + v, d - j)
+        g = (v * load_part(scale, j, d - j) - of_g - normal * of_gx) * inverse
+        store_part(dx, j, g + load_part(add, j, d - j) if add else g, d - j)
+
+
+@njit
+def layernorm_gradient(work, stage, x, dy, rows, d, scale, eps, add, dx, dscale, dbias, parts):
+    # x, dy (rows,d) -> dx (rows,d) [+ add]; dscale, dbias (d) += …; parts: 2·d numbers for every ROWS rows, added up
+    # in the order of the rows, whoever made them
+    tasks = -(-rows // GRADIENT_ROWS)
+    i = take(work, stage)
+    while i < tasks:
+        own = parts + 8 * d * i
+        for j in range(0, 2 * d, W):
+            store_part(own, j, filled(0.0), 2 * d - j)
+        for r in range(i * GRADIENT_ROWS, min(rows, (i + 1) * GRADIENT_ROWS)):
+            at = 4 * r * d
+            gradient_row(x + at, dy + at, d, scale, eps, add + at if add else 0, dx + at, own, own + 4 * d)
+        i = done(work, stage)
+    wait(work, stage, tasks)
+    columns = -(-d // W)
+    i = take(work, stage + 1)
+    while i < columns:
+        j, left = i * W, d - i * W
+        a, b = load_part(dscale, j, left), load_part(dbias, j, left)
+        for task in range(tasks):
+            a = a + load_part(parts, 2 * d * task + j, left)
+            b = b + load_part(parts, 2 * d * task + d + j, left)
+        store_part(dscale, j, a, left)
+        store_part(dbias, j, b, left)
+        i = done(work, stage + 1)
+    wait(work, stage + 1, columns)
+
+
 @kernel
 def layernorm_kernel(work, x, rows, d, scale, bias, eps: float, y):
     tasks = -(-rows // ROWS)
@@ -99,6 +145,24 @@ def layernorm(x, scale, bias, eps):
         raise InputError(f"layernorm: {scale.size} scales and {bias.size} biases, expected {d}, the width of x")
     team().run(layernorm_kernel, x, x.size // d, d, scale, bias, eps, y)
     return y
+
+
+@learning_kernel
+def layernorm_backward_kernel(work, x, dy, rows, d, scale, eps: float, dx, dscale, dbias, parts):
+    layernorm_gradient(work, 1, x, dy, rows, d, scale, eps, 0, dx, dscale, dbias, parts)
+
+
+def layernorm_backward(dy, x, scale, eps):
+    # dy, x (...,D), scale (D,) -> dx (...,D), dscale (D,), dbias (D,)
+    dy, x, scale = (np.ascontiguousarray(v, np.float32) for v in (dy, x, scale))
+    d = x.shape[-1]
+    if dy.shape != x.shape or scale.size != d:
+        raise InputError(f"layernorm_backward: dy {dy.shape} and {scale.size} scales do not fit x {x.shape}")
+    rows, dx = x.size // d, np.empty_like(x)
+    dscale, dbias = np.zeros(d, np.float32), np.zeros(d, np.float32)
+    spaces = (2 * d * -(-rows // GRADIENT_ROWS),)
+    team().run(layernorm_backward_kernel, x, dy, rows, d, scale, eps, dx, dscale, dbias, spaces=spaces)
+    return dx, dscale, dbias
 
 
 def layernorm_v1(x, scale, bias, eps):

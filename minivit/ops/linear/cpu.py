@@ -5,6 +5,7 @@ v2  blocks of w that stay in the cache, a row of y as the inner loop, which LLVM
 v3  packed panels, a tile of sums in vector registers (simd/tile.py, product.py), threads                375 GFLOP/s
 
 (197 × 768 × 3072 on two AVX-512 cores, whose multipliers could do 525; ref, NumPy's BLAS: 190.)
+Backward: two products on the same tiles, see gradient.py.
 """
 
 import numpy as np
@@ -12,12 +13,14 @@ from numba import njit
 
 from ...errors import InputError
 from ..simd.arrays import round_up
-from ..simd.kernel import kernel
+from ..simd.kernel import kernel, learning_kernel
 from ..simd.memory import number_at
-from ..simd.target import TALL, W
+from ..simd.target import TALL, WIDE, W
 from ..simd.team import my_part, team
+from .gradient import STAGES, linear_gradient
 from .packed import PackedMatrix
 from .product import MAX_TILES, PLAIN, TILE, pack, product
+from .trained import trained
 
 
 @njit(nogil=True)
@@ -70,6 +73,38 @@ def linear(x, w, b=None):
     if flag:
         raise InputError("the input of a linear layer has a NaN or an infinity, which int8 cannot hold")
     return y
+
+
+@learning_kernel
+def linear_backward_kernel(
+    work, threads, dy, x, rows, k, n, w_transposed, dx, dw, db, a, x_panels, dy_panels, scratch, size
+):
+    mine = my_part(work, scratch, size)
+    linear_gradient(
+        work, 1, threads, x, k, PLAIN, 0, 0, 0.0, dy, n, rows, w_transposed, PLAIN, 0, dx, dw, db,
+        a, x_panels, dy_panels, mine,
+    )  # fmt: skip
+
+
+def linear_backward(dy, x, w):
+    # dy (...,O), x (...,I), w (I,O) packed or not -> dx (...,I), dw (I,O), db (O,)
+    w = trained(w)
+    k, n = w.inputs, w.outputs
+    dy, x = (np.ascontiguousarray(v, np.float32) for v in (dy, x))
+    if x.shape[-1] != k or dy.shape != (*x.shape[:-1], n):
+        raise InputError(f"linear_backward: dy {dy.shape} and x {x.shape} do not fit a matrix of {k} × {n}")
+    rows, crew = x.size // k, team()
+    dx, dw, db = np.empty_like(x), np.empty((k, n), np.float32), np.zeros(n, np.float32)
+    items = round_up(rows, 2 * W)
+    crew.run(
+        linear_backward_kernel, crew.threads, dy, x, rows, k, n, w.transposed, dx, dw, db,
+        stages=1 + STAGES, keep=w,
+        spaces=(
+            round_up(rows, TALL) * round_up(n, 4 * W), items * round_up(k, TALL), items * round_up(n, WIDE),
+        ),
+        scratch=max(MAX_TILES * TILE, 2 * k, n),
+    )  # fmt: skip
+    return dx, dw, db
 
 
 def rung(loops):

@@ -36,6 +36,15 @@ class PackedMatrix:
         self.__dict__.update(state)
         self._locate()
 
+    def unpacked(self):
+        """The matrix (I,O) that the panels stand for, in float32."""
+        count, items, terms, wide = self.panels.swapaxes(2, 3).shape
+        w = self.panels.swapaxes(2, 3).reshape(count, items * terms, wide).swapaxes(0, 1).reshape(items * terms, -1)
+        w = w[: self.inputs, : self.outputs]
+        if self.dtype == "bfloat16":
+            return (w.astype(np.uint32) << 16).view(np.float32)
+        return w * self.columns[: self.outputs] if self.dtype == "int8" else w.astype(np.float32)
+
     @property
     def nbytes(self):
         return self.panels.nbytes + self.columns.nbytes

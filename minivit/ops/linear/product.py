@@ -8,14 +8,17 @@ import numpy as np
 from numba import njit
 
 from ..simd.dots import BFLOAT16, BYTE_OFFSET, FLOAT16, FLOAT32, INT8, TERMS
-from ..simd.functions import gelu_erf, gelu_tanh
+from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope
 from ..simd.lanes import filled, fma, larger, largest_of, smaller, sum_of
 from ..simd.memory import get, load, load_part, load_whole, number_at, put, store, store_bfloat, store_bytes, store_part
 from ..simd.target import TALL, VECS, WIDE, W
 from ..simd.team import done, raise_flag, take, wait
 from ..simd.tile import make_tile
 
-PLAIN, GELU_TANH, GELU_ERF = 0, 1, 2
+#: what `finish` does with a sum; the last two multiply it by the slope of GELU at `residual`, for the backward pass
+PLAIN, GELU_TANH, GELU_ERF, SLOPE_TANH, SLOPE_ERF = range(5)
+#: products whose rows lie transposed, (inner terms, TALL): gradient.py
+FLOAT32_T, BFLOAT16_T = 4, 5
 TILE = TALL * WIDE  # floats
 #: row tiles of one block, and the part of the inner terms done at once: two thirds of a 1 MB second-level cache
 MAX_TILES, MAX_CHUNKS = 240 // TALL, 768 // W
@@ -26,6 +29,8 @@ f32_tile, f32_half = make_tile(FLOAT32, TALL), make_tile(FLOAT32, TALL // 2)
 f16_tile, f16_half = make_tile(FLOAT16, TALL), make_tile(FLOAT16, TALL // 2)
 bf16_tile, bf16_half = make_tile(BFLOAT16, TALL), make_tile(BFLOAT16, TALL // 2)
 int8_tile, int8_half = make_tile(INT8, TALL), make_tile(INT8, TALL // 2)
+f32_tile_t, f32_half_t = make_tile(FLOAT32, TALL, True), make_tile(FLOAT32, TALL // 2, True)
+bf16_tile_t, bf16_half_t = make_tile(BFLOAT16, TALL, True), make_tile(BFLOAT16, TALL // 2, True)
 BF16_TERMS = TERMS[BFLOAT16]
 
 
@@ -43,28 +48,38 @@ def multiply(kind, rows, a, b, c, row, vector, chunks, add, ahead):
     whole = rows > TALL // 2
     if kind == FLOAT32:
         if whole:
-            f32_tile(a, b, c, row, vector, chunks, add, ahead)
+            f32_tile(a, 0, b, c, row, vector, chunks, add, ahead)
         else:
-            f32_half(a, b, c, row, vector, chunks, add, ahead)
+            f32_half(a, 0, b, c, row, vector, chunks, add, ahead)
     elif kind == BFLOAT16:
         if whole:
-            bf16_tile(a, b, c, row, vector, chunks, add, ahead)
+            bf16_tile(a, 0, b, c, row, vector, chunks, add, ahead)
         else:
-            bf16_half(a, b, c, row, vector, chunks, add, ahead)
+            bf16_half(a, 0, b, c, row, vector, chunks, add, ahead)
     elif kind == INT8:
         if whole:
-            int8_tile(a, b, c, row, vector, chunks, add, ahead)
+            int8_tile(a, 0, b, c, row, vector, chunks, add, ahead)
         else:
-            int8_half(a, b, c, row, vector, chunks, add, ahead)
+            int8_half(a, 0, b, c, row, vector, chunks, add, ahead)
+    elif kind == FLOAT32_T:
+        if whole:
+            f32_tile_t(a, TALL, b, c, row, vector, chunks, add, ahead)
+        else:
+            f32_half_t(a, TALL, b, c, row, vector, chunks, add, ahead)
+    elif kind == BFLOAT16_T:
+        if whole:
+            bf16_tile_t(a, TALL, b, c, row, vector, chunks, add, ahead)
+        else:
+            bf16_half_t(a, TALL, b, c, row, vector, chunks, add, ahead)
     elif whole:
-        f16_tile(a, b, c, row, vector, chunks, add, ahead)
+        f16_tile(a, 0, b, c, row, vector, chunks, add, ahead)
     else:
-        f16_half(a, b, c, row, vector, chunks, add, ahead)
+        f16_half(a, 0, b, c, row, vector, chunks, add, ahead)
 
 
 @njit(forceinline=True)
 def terms_of(kind):
-    return 4 if kind == INT8 else BF16_TERMS if kind == BFLOAT16 else 1
+    return 4 if kind == INT8 else BF16_TERMS if kind in (BFLOAT16, BFLOAT16_T) else 1
 
 
 @njit(forceinline=True)
@@ -143,14 +158,23 @@ def sum_at(kind, c, place, scale, total, scales, m):
 
 @njit(forceinline=True)
 def activate(v, kind):
-    if kind == PLAIN:
-        return v
-    return gelu_tanh(v) if kind == GELU_TANH else gelu_erf(v)
+    if kind == GELU_TANH:
+        return gelu_tanh(v)
+    return gelu_erf(v) if kind == GELU_ERF else v
+
+
+@njit(forceinline=True)
+def join(v, other, kind):
+    """A sum and the `residual` number of its place."""
+    if kind == SLOPE_TANH:
+        return v * gelu_tanh_slope(other)
+    return v * gelu_erf_slope(other) if kind == SLOPE_ERF else v + other
 
 
 @njit
 def finish(kind, c, rows, r, col, n, columns, scales, bias, activation, y, to_panels, residual):
     # y = activation(tile c + bias) + residual, rows r…, columns col…: y (·,n), or panels for a product of that kind
+    # (backward: tile c times the slope of GELU at residual)
     terms, size = terms_of(kind), chunks_of(kind, n) * W * TALL
     for j in range(VECS):
         at, left = col + j * W, n - col - j * W
@@ -164,7 +188,8 @@ def finish(kind, c, rows, r, col, n, columns, scales, bias, activation, y, to_pa
                     panel = y + 4 * ((r + m) // TALL * size)
                     put_number(kind, panel, place_in_panel(at, (r + m) % TALL, terms), v)
                 elif residual:
-                    store_part(y, (r + m) * n + at, load_part(residual, (r + m) * n + at, left) + v, left)
+                    other = load_part(residual, (r + m) * n + at, left)
+                    store_part(y, (r + m) * n + at, join(v, other, activation), left)
                 else:
                     store_part(y, (r + m) * n + at, v, left)
 
@@ -172,8 +197,17 @@ def finish(kind, c, rows, r, col, n, columns, scales, bias, activation, y, to_pa
 @njit
 def product(work, stage, threads, a, scales, rows, w, bias, activation, y, to_panels, residual, c):
     # panels a, packed matrix w (K,N) -> y (rows,N), or panels for the next product
-    kind, k, n = number_at(w, 0), number_at(w, 1), number_at(w, 2)
-    b, sums = number_at(w, 3), number_at(w, 4)
+    product_of(
+        work, stage, threads, number_at(w, 0), a, scales, rows, number_at(w, 1), number_at(w, 2), number_at(w, 3),
+        number_at(w, 4), bias, activation, y, to_panels, residual, c,
+    )  # fmt: skip
+
+
+@njit
+def product_of(
+    work, stage, threads, kind, a, scales, rows, k, n, b, sums, bias, activation, y, to_panels, residual, c
+):  # fmt: skip
+    # panels a (rows,k), panels b (k,n): what `product` reads from a packed matrix
     tiles, columns, chunks = -(-rows // TALL), -(-n // WIDE), chunks_of(kind, k)
     b_bytes = (2 if kind == FLOAT16 or (kind == BFLOAT16 and terms_of(kind) == 1) else 4) * WIDE * W
     blocks = min(tiles, max(-(-tiles // MAX_TILES), -(-TASKS * threads // columns)))

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
+from ..linear.cpu import linear_backward
 from ..linear.packed import PackedMatrix
 from ..linear.product import MAX_TILES, PLAIN, TILE, chunks_of, group_of, pack_row, product
 from ..simd.arrays import round_up
@@ -15,6 +16,7 @@ from ..simd.kernel import kernel
 from ..simd.memory import load_part, number_at, store_part
 from ..simd.target import TALL, W
 from ..simd.team import done, my_part, take, team, wait
+from .ref import patchify, unpatchify
 
 
 @njit(nogil=True)
@@ -87,6 +89,12 @@ def patch_embed(images, w, b):
         spaces=(round_up(group * patches, TALL) * round_up(w.inputs, 4 * W),), scratch=max(MAX_TILES * TILE, w.inputs),
     )  # fmt: skip
     return y
+
+
+def patch_embed_backward(dy, images, w):
+    # dy (B,G,D), images (B,h,w,c), w (P,P,c,D), packed or not -> dimages (B,h,w,c), dw (P,P,c,D), db (D,)
+    dpatches, dw, db = linear_backward(dy, patchify(images, w.shape[0]), w)
+    return unpatchify(dpatches, w.shape[0], images.shape), dw.reshape(w.shape), db
 
 
 def patch_embed_v1(images, w, b):

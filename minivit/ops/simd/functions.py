@@ -34,11 +34,31 @@ def gelu_tanh(x):
 
 @njit(forceinline=True)
 def gelu_erf(x):
-    # x/2·(1 + erf(x/√2)), with the ratio of polynomials of ops/gelu/ref.py
-    z = smaller(3.925, larger(-3.925, x * 0.70710678))
+    # x/2·(1 + erf(x/√2))
+    return x * 0.5 * (erf(x * 0.70710678) + 1.0)
+
+
+@njit(forceinline=True)
+def erf(x):
+    # the ratio of polynomials of ops/gelu/ref.py
+    z = smaller(3.925, larger(-3.925, x))
     s = z * z
     p = fma(fma(fma(s, 2.0460809e-06, 0.00028483711), s, 0.0037722633), s, 0.052768422)
     p = fma(fma(p, s, 0.19058706), s, 1.1283791)
     q = fma(fma(fma(s, 3.8047991e-05, 0.0011637881), s, 0.014982627), s, 0.11417996)
     q = fma(fma(q, s, 0.50223612), s, 1.0)
-    return x * 0.5 * (z * p / q + 1.0)
+    return z * p / q
+
+
+@njit(forceinline=True)
+def gelu_tanh_slope(x):
+    # d/dx of x·g(x), g = 1/(1 + exp(−2u)):  g + x·g·(1 − g)·2u′, u′ = √(2/π)·(1 + 3·0.044715·x²)
+    square = x * x
+    g = 1.0 / (exp2(x * fma(square, -0.1029432397, -2.3022081985)) + 1.0)
+    return fma(x * g * (1.0 - g), fma(square, 0.2140644488, 1.5957691216), g)
+
+
+@njit(forceinline=True)
+def gelu_erf_slope(x):
+    # Φ(x) + x·φ(x)
+    return fma(x * 0.3989422804, exp2(x * x * -0.7213475204), 0.5 * erf(x * 0.70710678) + 0.5)

@@ -4,6 +4,8 @@
     def scale(work, x, n, factor: float): …      # every argument is an integer or an address, unless it says `float`
 
 The first call compiles (seconds, with a line on stderr) or reads the compiled code; `warmup` does that for all kernels.
+Kernels come in two groups, those of the forward pass and, `@learning_kernel`, the others: who needs one of a group will
+soon need the rest of it.
 """
 
 import hashlib
@@ -32,8 +34,8 @@ SEAL = "seal.json"
 class Kernel:
     """A function that is compiled when it is first called."""
 
-    def __init__(self, function):
-        self.function, self._compiled = function, None
+    def __init__(self, function, learning=False):
+        self.function, self.learning, self._compiled = function, learning, None
         KERNELS.append(self)
 
     def ready(self):
@@ -49,7 +51,7 @@ class Kernel:
                 return self._compiled
             except Exception as error:  # whatever a damaged file may cause
                 _discard(folder, error)
-        _compile_missing(folder)
+        _compile_missing(folder, self.learning)
         return self._compiled
 
     def is_kept(self, folder):
@@ -67,6 +69,10 @@ class Kernel:
 
 def kernel(function):
     return Kernel(function)
+
+
+def learning_kernel(function):
+    return Kernel(function, learning=True)
 
 
 @cache
@@ -126,9 +132,9 @@ def _discard(folder, error):
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _compile_missing(folder):
-    """Compile every kernel that is not kept, with one line on stderr: who needs one will soon need the others."""
-    missing = [one for one in KERNELS if not one.is_kept(folder)]
+def _compile_missing(folder, learning):
+    """Compile every kernel of a group that is not kept, with one line on stderr."""
+    missing = [one for one in KERNELS if one.learning == learning and not one.is_kept(folder)]
     where = f"kept in {folder}" if folder else "not kept: no folder can be written"
     start = time.perf_counter()
     for i, one in enumerate(missing, 1):

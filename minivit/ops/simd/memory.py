@@ -82,15 +82,14 @@ def store_bfloat(builder, y, i, v):
     builder.store(small, pointer(builder, y, i, small.type, item=2), align=2)
 
 
-@vector_function((types.intp, types.intp, vec, vec), types.void)
-def store_pairs(builder, y, i, first, second):
-    """Pairs of bfloat16, from the i-th pair of 4 bytes on: lane by lane one of `first`, one of `second`."""
+@vector_function((vec, vec), vec)
+def paired(builder, first, second):
+    """Pairs of bfloat16, 4 bytes each: one of `first`, one of `second`, lane by lane; for storing only."""
     low, high = (
         builder.zext(builder.bitcast(builder.fptrunc(v, ir.VectorType(BF16, W)), ir.VectorType(I16, W)), VI)
         for v in (first, second)
     )
-    pairs = builder.or_(low, builder.shl(high, ir.Constant(VI, [16] * W)))
-    builder.store(pairs, pointer(builder, y, i, VI), align=4)
+    return builder.bitcast(builder.or_(low, builder.shl(high, ir.Constant(VI, [16] * W))), VF)
 
 
 @vector_function((types.intp, types.intp), vec)

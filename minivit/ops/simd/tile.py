@@ -2,7 +2,8 @@
 
 An *item* is 32 bits of a row of a, and the same inner terms of W columns of b: one float32, two bfloat16 or four int8.
 
-a  panel of rows     (items/W, TALL, W): row m of a chunk is contiguous, so producers write it as whole vectors
+a  panel of rows     (items/W, TALL, W): row m of a chunk is contiguous, so producers write it as whole vectors;
+                     or `transposed`, (items, ld): for each item TALL rows, as they lie in a matrix of ld columns
 b  panel of columns  (items, WIDE): for each item, WIDE columns
 c  the tile          row m, vector j at c[m·row + j·vector], in the first-level cache: bias, GELU and residual are the
                      caller's, on the way from there to memory
@@ -23,40 +24,44 @@ from .vector import I8, I32, I64, call, pointer
 UNROLL = 4
 
 
-def make_tile(kind, rows):
+def make_tile(kind, rows, transposed=False):
     """The micro-kernel of `rows` ≤ TALL rows: c = a b, or c += a b, over `chunks` · W items.
 
     Meanwhile it fetches the 128 · chunks bytes at `ahead` into the second-level cache: the next panel of b.
+    ld: the distance of two items of a `transposed` a.
     """
     dot = DOTS[kind]
 
     @intrinsic
-    def tile(typing_context, a, b, c, row, vector, chunks, add, ahead):
+    def tile(typing_context, a, ld, b, c, row, vector, chunks, add, ahead):
         def codegen(context, builder, sig, args):
-            _emit_tile(builder, dot, rows, *args)
+            a, ld, *others = args
+            chunk, item, next_row = (builder.mul(ld, I64(W)), ld, 1) if transposed else (I64(TALL * W), I64(1), W)
+            _emit_tile(builder, dot, rows, a, chunk, item, next_row, *others)
             return context.get_dummy_value()
 
-        return signature(types.void, *[types.intp] * 6, types.boolean, types.intp), codegen
+        return signature(types.void, *[types.intp] * 7, types.boolean, types.intp), codegen
 
     return tile
 
 
-def _emit_tile(builder, dot, rows, a, b, c, row, vector, chunks, add, ahead):
+def _emit_tile(builder, dot, rows, a, a_chunk_step, a_item, a_row, b, c, row, vector, chunks, add, ahead):
     cells = [(m, j) for m in range(rows) for j in range(VECS)]
     places = {(m, j): builder.add(builder.mul(row, I64(m)), builder.mul(vector, I64(j))) for m, j in cells}
     sums = _start_sums(builder, dot.sums, places, c, add)
     b_item = dot.item * W  # bytes of one vector of b
     with _loop(builder, chunks, sums) as (chunk, sums_of_chunk):
-        a_chunk = builder.add(a, builder.mul(chunk, I64(4 * TALL * W)))
+        a_chunk = builder.add(a, builder.mul(chunk, builder.mul(a_chunk_step, I64(4))))
         b_chunk = builder.add(b, builder.mul(chunk, I64(W * VECS * b_item)))
         _prefetch(builder, builder.add(ahead, builder.mul(chunk, I64(128))))
         with _loop(builder, I64(W // UNROLL), sums_of_chunk) as (step, new):
-            a_step = builder.add(a_chunk, builder.mul(step, I64(4 * UNROLL)))
+            a_step = builder.add(a_chunk, builder.mul(step, builder.mul(a_item, I64(4 * UNROLL))))
             b_step = builder.add(b_chunk, builder.mul(step, I64(UNROLL * VECS * b_item)))
             for i in range(UNROLL):
                 columns = [dot.load_b(builder, builder.add(b_step, I64((i * VECS + j) * b_item))) for j in range(VECS)]
+                a_now = builder.add(a_step, builder.mul(a_item, I64(4 * i)))
                 for m in range(rows):
-                    number = dot.load_a(builder, builder.add(a_step, I64(4 * (m * W + i))))
+                    number = dot.load_a(builder, builder.add(a_now, I64(4 * m * a_row)))
                     for j in range(VECS):
                         new[m, j] = dot.add(builder, new[m, j], number, columns[j])
         sums_of_chunk.update(new)
