@@ -1,7 +1,8 @@
 """Other people's checkpoints, read into the one parameter tree of params.py.
 
 A path becomes arrays (files, arrays_npz, arrays_safetensors), the names of the arrays tell the layout (vit_jax,
-huggingface, timm), which tells the config (found) and where every parameter comes from (rules).
+huggingface, timm), which tells the config (found) and where every parameter comes from (rules).  Files that minivit
+itself wrote (native) tell their config in so many words.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -12,12 +13,12 @@ import numpy as np
 from .. import params
 from ..config import ViTConfig
 from ..errors import InputError
-from . import huggingface, timm, vit_jax
+from . import huggingface, native, timm, vit_jax
 from .files import open_source, source_of
 from .found import configure
 from .rules import check
 
-LAYOUTS = (vit_jax, huggingface, timm)
+LAYOUTS = (native, vit_jax, huggingface, timm)
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,10 @@ class Checkpoint:
 
     path: Path
     family: str  # "vit" | "deit"
-    layout: str  # "vit_jax npz" | "huggingface" | "timm"
+    layout: str  # "minivit" | "vit_jax npz" | "huggingface" | "timm"
     config: ViTConfig
     labels: tuple[str, ...] | None  # names of the classes, in order
+    provenance: dict  # what the file tells about its origin; only minivit's own files do
     dtypes: tuple[str, ...]  # as stored
     warnings: list[str]
     arrays: dict = field(repr=False)  # their name -> StoredArray
@@ -84,9 +86,8 @@ def _checkpoint(path, found, overrides):
     if config.classes and not _assemble(found.arrays, wanted["head.w"]).any():
         warnings.append("the head is all zeros, as in published ImageNet-21k files: its predictions mean nothing")
     dtypes = tuple(sorted({array.dtype for array in found.arrays.values()}))
-    return Checkpoint(
-        Path(path), found.family, found.layout, config, found.labels, dtypes, warnings, found.arrays, wanted
-    )
+    about = (Path(path), found.family, found.layout, config, found.labels, found.provenance, dtypes, warnings)
+    return Checkpoint(*about, found.arrays, wanted)
 
 
 def _assemble(arrays, wanted):
@@ -136,6 +137,7 @@ def _first_look(path, source):
         "parameters": sum(array.size for array in model.values()),
         "dtypes": sorted({array.dtype for array in model.values()}),
         "labels": None,
+        "provenance": {},
         "warnings": [],
         "problem": None,
         "tensors": [],  # only told if there is a problem
@@ -149,5 +151,6 @@ def _summary(checkpoint):
         "config": config,
         "parameters": checkpoint.parameters,
         "labels": checkpoint.labels and len(checkpoint.labels),
+        "provenance": checkpoint.provenance,
         "warnings": checkpoint.warnings,
     }

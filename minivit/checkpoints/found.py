@@ -20,6 +20,7 @@ class Found:
     rules: dict  # see rules.py
     fields: dict = field(default_factory=dict)  # of the ViTConfig
     labels: tuple | None = None
+    provenance: dict = field(default_factory=dict)  # what the file tells about its origin
     warnings: list = field(default_factory=list)
     assumed: dict = field(default_factory=dict)  # field -> warning: a guess, which giving the field silences
     needed: dict = field(default_factory=dict)  # field -> why the file does not tell it: the field must be given
@@ -71,7 +72,8 @@ def configure(found, overrides):
             raise InputError(f"{file}: image {config.image} is smaller than one patch of {config.patch} pixels")
     except (TypeError, IndexError) as error:
         raise InputError(f"{file}: a config field has a value of the wrong kind ({error})") from None
-    return config if "name" in overrides else replace(config, name=published_name(config, found.family))
+    named = "name" in found.fields or "name" in overrides
+    return config if named else replace(config, name=published_name(config, found.family))
 
 
 STRUCTURE = ("patch", "width", "blocks", "heads", "mlp", "channels", "pool", "prefix", "distilled_head")

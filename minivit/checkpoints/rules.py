@@ -63,6 +63,7 @@ def expected(rules, config):
         "R": config.representation,
         "channels": config.channels,
         "feature": config.representation or config.width,  # what the head reads
+        "prefix": config.prefix,
     }
     wanted = {}
     for ours in params.shapes(config):

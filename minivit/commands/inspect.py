@@ -1,6 +1,7 @@
 """Say what a checkpoint file is: family, layout, configuration, parameters, dtype, and what to beware of."""
 
 from .. import checkpoints
+from ..records import shown
 from . import options
 
 EXAMPLE = "minivit inspect ViT-B_16.npz"
@@ -35,6 +36,7 @@ def _readable(facts):
         yield "images", [f"{field:<17}{value}" for field, value in preprocess.items() if value is not None]
     if facts["labels"]:
         yield "labels", [str(facts["labels"])]
+    yield "provenance", [f"{field:<17}{shown(value)}" for field, value in facts["provenance"].items()]
     if facts["problem"]:
         tensors = facts["tensors"]
         more = [f"… and {len(tensors) - SHOWN} more (--json lists all)"] if len(tensors) > SHOWN else []

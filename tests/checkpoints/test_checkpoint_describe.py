@@ -26,6 +26,7 @@ def test_a_plain_vit_is_described_as_json():
         "parameters": 301_066,
         "dtypes": ["float32"],
         "labels": None,
+        "provenance": {},
         "warnings": [],
         "problem": None,
         "tensors": [],

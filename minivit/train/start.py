@@ -1,0 +1,84 @@
+"""Where a run starts: fresh parameters as vit_jax draws them, or those of a checkpoint with a new head."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import params
+from ..errors import InputError
+from ..ops.positions.ref import resize_positions
+
+START = 3  # a random stream of its own: data.Stream has 0 and 1, learner.py has 2
+
+
+def initial(config, seed=0):
+    """A tree of float32 parameters to train from scratch (vit_jax/models_vit.py; flax.linen.initializers).
+
+    Attention and MLP matrices are Xavier-uniform (query, key and value each for itself), MLP biases N(0, 1e-6),
+    positions N(0, 0.02), the patch embedding and the representation LeCun-normal, LayerNorm scales one; the rest is
+    zero, the head too: the first prediction is the same for all classes.
+    """
+    rng = np.random.default_rng((seed, START))
+    return params.nest({name: _drawn(name, shape, rng) for name, shape in params.shapes(config).items()})
+
+
+def _drawn(name, shape, rng):
+    # -> (shape) float32; where nothing is drawn, rng stays as it is
+    *_, layer, leaf = name.split(".")
+    if leaf == "scale":
+        return np.ones(shape, np.float32)
+    if layer in ("qkv", "out", "fc1", "fc2") and leaf == "w":
+        outputs = shape[1] // 3 if layer == "qkv" else shape[1]
+        limit = math.sqrt(6 / (shape[0] + outputs))
+        return rng.uniform(-limit, limit, shape).astype(np.float32)
+    if layer in ("fc1", "fc2"):
+        return (1e-6 * rng.standard_normal(shape)).astype(np.float32)
+    if leaf == "position":
+        return (0.02 * rng.standard_normal(shape)).astype(np.float32)
+    if name in ("embed.w", "representation.w"):
+        return _lecun_normal(shape, rng)
+    return np.zeros(shape, np.float32)
+
+
+def _lecun_normal(shape, rng):
+    # normal numbers cut at two standard deviations, then stretched so that their variance is 1 / inputs
+    z = rng.standard_normal(shape)
+    while (outside := np.abs(z) > 2).any():
+        z[outside] = rng.standard_normal(outside.sum())
+    return (z / (0.87962566103423978 * math.sqrt(math.prod(shape[:-1])))).astype(np.float32)
+
+
+def with_new_head(config, tree, dataset, size=None):
+    """(config, tree) of a trained model made ready to learn another dataset: what fine-tuning starts from.
+
+    The head is zero, one column per class; the position table is resized once to `size` (height, width), by the
+    config's own mode; a tanh layer in front of the head is left out, as vit_jax/checkpoint.py does.
+    Raises InputError for a size of less than one patch, and for a model that does not read RGB.
+    """
+    size = size or config.image
+    if min(config.grid_of(*size)) < 1:
+        raise InputError(f"size {size[0]}×{size[1]} is less than one patch of {config.patch} pixels")
+    if config.channels != 3:
+        raise InputError(f"{config.name} reads {config.channels} channels, expected 3 (RGB) to learn from pictures")
+    pool = {"unpooled": "gap", "token_unpooled": "token"}.get(config.pool, config.pool)
+    changes = {"classes": len(dataset.classes), "representation": None, "image": size, "pool": pool}
+    adapted = replace(
+        config, name=f"{config.name} on {Path(dataset.name).name}", preprocess=_fit(config, size), **changes
+    )
+    flat = params.flatten(tree)
+    flat["embed.position"] = resize_positions(
+        flat["embed.position"], config.grid, adapted.grid, config.prefix, config.position_resize
+    )
+    heads = {n: np.zeros(shape, np.float32) for n, shape in params.shapes(adapted).items() if n.startswith("head")}
+    return adapted, params.nest({name: heads.get(name, flat.get(name)) for name in params.shapes(adapted)})
+
+
+def _fit(config, size):
+    # a resize in pixels belongs to the old size; what stays is the fraction that the crop leaves
+    policy = config.preprocess
+    if policy.resize is None or size == config.image:
+        return policy
+    before = policy.resize if isinstance(policy.resize, int) else policy.resize[0]
+    return replace(policy, resize=None, crop_fraction=min(1.0, config.image[0] / before))
