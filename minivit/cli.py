@@ -11,7 +11,10 @@ from importlib import import_module
 
 from .errors import InputError, nearest
 
-COMMANDS = ("demo", "classify", "features", "trace", "check", "inspect", "zoo", "doctor", "warmup", "bench")
+COMMANDS = (
+    *("demo", "classify", "features", "trace", "check", "train", "finetune", "eval", "probe", "inspect", "zoo"),
+    *("doctor", "warmup", "bench"),
+)
 
 
 class Parser(argparse.ArgumentParser):
