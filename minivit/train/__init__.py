@@ -4,11 +4,11 @@
     step.py        loss and gradient of a batch, in parts if it is large
     noise.py       dropout and stochastic depth, as taps
     schedule.py    the learning rate of each step; clipping by global norm
-    optimiser.py   SGD with the official bfloat16 momentum; AdamW
+    optimiser.py   SGD with the official bfloat16 momentum; AdamW; muon.py: orthogonal steps
     average.py     exponential moving average of the parameters
 
     recipe.py      every hyper-parameter in one record; presets.py: those that are known to work
-    start.py       the first parameters: fresh ones, or a checkpoint with a new head
+    start.py       the first parameters: fresh ones (mimetic.py: others), or a checkpoint with a new head
     learner.py     a recipe at work: one step
     run.py         the loop and the run's folder; log.py, watch.py: what it tells; interrupt.py: Ctrl-C
     state.py       the files from which an interrupted run goes on
@@ -20,6 +20,7 @@ One step, with nothing hidden:
     optimiser.update(vector.numbers, gradient.numbers, state, learning_rate(step, total, warmup, base), step)
 """
 
+from .muon import Muon
 from .noise import Noise
 from .optimiser import SGD, AdamW
 from .schedule import clip, learning_rate
@@ -29,6 +30,7 @@ from .vector import Vector
 __all__ = [
     "SGD",
     "AdamW",
+    "Muon",
     "Noise",
     "Vector",
     "clip",

@@ -26,7 +26,7 @@ class Learner:
 
     def __init__(self, recipe, ops, total, tree=None):
         self.recipe, self.config, self.ops, self.total = recipe, recipe.model, ops, total
-        vector = Vector(tree or initial(self.config, recipe.seed))
+        vector = Vector(tree or initial(self.config, recipe.seed, recipe.initial))
         self.optimiser = recipe.optimiser_for(vector)
         arrays = self.optimiser.start(len(vector), vector.numbers.dtype)
         self.state = State(vector, arrays, None if recipe.average is None else Vector(vector.tree))
@@ -65,10 +65,6 @@ class Learner:
         """Raise InputError unless all parameters are finite."""
         if bad := first_bad(0.0, self.state.vector):
             raise self.diverged(f"the parameter {bad} is not finite")
-
-    def tested(self):
-        """The parameters to be tested and kept (the moving average, if there is one), prepared by the tier."""
-        return self.ops.prepare(self.state.tested.tree)
 
     def diverged(self, what):
         """The InputError for numbers that are no longer finite."""

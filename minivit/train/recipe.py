@@ -11,11 +11,13 @@ from .. import records
 from ..config import ViTConfig
 from ..data import Augment
 from ..errors import InputError, nearest
+from .muon import Muon
 from .optimiser import BUFFERS, SGD, AdamW
 from .schedule import DECAYS
+from .start import INITIALS
 
-OPTIMISERS = ("sgd", "adamw")
-CHOICES = {"optimiser": OPTIMISERS, "buffer": BUFFERS, "decay": DECAYS}
+OPTIMISERS = ("sgd", "adamw", "muon")
+CHOICES = {"initial": INITIALS, "optimiser": OPTIMISERS, "buffer": BUFFERS, "decay": DECAYS}
 
 
 def _about(default, text):
@@ -35,12 +37,13 @@ class Recipe:
     steps: int | None = _about(None, "how many batches are seen (or give epochs)")
     batch: int = _about(128, "pictures per step")
     parts: int = _about(1, "pieces that a batch is cut into, so that its tensors fit in memory")
-    optimiser: str = _about("adamw", "sgd or adamw")
+    initial: str = _about("vit_jax", "first parameters of a model from scratch: vit_jax or mimetic")
+    optimiser: str = _about("adamw", "sgd, adamw or muon")
     momentum: float = _about(0.9, "momentum of sgd")
     buffer: str = _about("bfloat16", "numbers of the momentum: bfloat16 (official), float32, float64")
     betas: tuple[float, float] = (0.9, 0.999)  # decay of adamw's averages of the gradient and of its square
     eps: float = 1e-8  # keeps adamw from dividing by zero
-    weight_decay: float = _about(0.0, "pull of adamw on weight matrices")
+    weight_decay: float = _about(0.0, "pull of adamw and muon on weight matrices")
     rate: float = _about(1e-3, "largest learning rate")
     warmup: int = _about(0, "steps until the learning rate has risen to it")
     decay: str = _about("cosine", "how the learning rate falls: cosine or linear")
@@ -85,7 +88,8 @@ class Recipe:
         """The optimiser, which needs to know which numbers of the Vector weight decay acts on."""
         if self.optimiser == "sgd":
             return SGD(self.momentum, self.buffer)
-        return AdamW(self.betas, self.eps, self.weight_decay, tuple(vector.matrices()))
+        adamw = AdamW(self.betas, self.eps, self.weight_decay, tuple(vector.matrices()))
+        return Muon(tuple(vector.block_matrices()), adamw) if self.optimiser == "muon" else adamw
 
 
 #: fields, from, below, what that is in words

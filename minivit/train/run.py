@@ -62,7 +62,7 @@ class Run:
         self.stream = Stream(dataset.train, recipe.batch, config.image, config.preprocess, recipe.augment, recipe.seed)
         self.total = recipe.total(self.stream.steps)
         self.learner = Learner(recipe, ops, self.total, tree)
-        self.state = self.learner.state
+        self.state, self.testing = self.learner.state, tiers.load(settings.tier, settings.dtype)
 
     def open(self, resume):
         """Make the folder, or take up the run that it holds."""
@@ -121,8 +121,8 @@ class Run:
 
     def test(self):
         """Test the model, write down how it does, save it and draw it."""
-        state, tested, ops = self.state, self.learner.tested(), self.learner.ops
-        accuracy, test_loss = watch.test(self.dataset.test, tested, self.config, ops, self.recipe.batch)
+        state, tested = self.state, self.testing.prepare(self.state.tested.tree)
+        accuracy, test_loss = watch.test(self.dataset.test, tested, self.config, self.testing, self.recipe.batch)
         if not np.isfinite(test_loss):
             raise self._with_way_back(self.learner.diverged(f"the test loss is {test_loss}"))
         loss = state.losses / (state.step - (self.epoch - 1) * self.stream.steps)
@@ -163,7 +163,7 @@ class Run:
         images = watch.some_pictures(self.dataset.test, self.config)
         if len(images):
             name = f"step_{self.state.step:06}"
-            plot = watch.attention(images, tested, self.config, self.learner.ops, f"step {self.state.step:,}")
+            plot = watch.attention(images, tested, self.config, self.testing, f"step {self.state.step:,}")
             (self.folder / "attention").mkdir(exist_ok=True)
             plot.save(self.folder / "attention" / f"{name}.png")
 

@@ -9,19 +9,25 @@ import numpy as np
 from .. import params
 from ..errors import InputError
 from ..ops.positions.ref import resize_positions
+from .mimetic import mimetic
 
+INITIALS = ("vit_jax", "mimetic")
 START = 3  # a random stream of its own: data.Stream has 0 and 1, learner.py has 2
 
 
-def initial(config, seed=0):
+def initial(config, seed=0, kind="vit_jax"):
     """A tree of float32 parameters to train from scratch (vit_jax/models_vit.py; flax.linen.initializers).
 
     Attention and MLP matrices are Xavier-uniform (query, key and value each for itself), MLP biases N(0, 1e-6),
     positions N(0, 0.02), the patch embedding and the representation LeCun-normal, LayerNorm scales one; the rest is
-    zero, the head too: the first prediction is the same for all classes.
+    zero, the head too: the first prediction is the same for all classes.  kind: "mimetic" draws attention and positions
+    as mimetic.py does.
     """
     rng = np.random.default_rng((seed, START))
-    return params.nest({name: _drawn(name, shape, rng) for name, shape in params.shapes(config).items()})
+    flat = {name: _drawn(name, shape, rng) for name, shape in params.shapes(config).items()}
+    if kind == "mimetic":
+        mimetic(config, flat, rng)
+    return params.nest(flat)
 
 
 def _drawn(name, shape, rng):

@@ -50,6 +50,11 @@ class Vector:
         and positions (DeiT; timm `no_weight_decay`)."""
         return [span for name, span in self.spans.items() if name.rsplit(".", 1)[-1] == "w"]
 
+    def block_matrices(self):
+        """(span, shape, parts) of the matrices of the blocks; query, key and value are three parts side by side."""
+        names = [name for name in self.spans if name.startswith("blocks.") and name.endswith(".w")]
+        return [(self.spans[name], self.flat[name].shape, 3 if ".qkv." in name else 1) for name in names]
+
 
 def chunks(size):
     """Slices that cover range(size) in order, each small enough to stay in the cache."""

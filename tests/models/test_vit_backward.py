@@ -116,7 +116,8 @@ def test_float32_gradients_are_those_of_float64():
 def test_a_key_bias_has_no_gradient_because_softmax_ignores_it():
     bias = model_of("token").gradients(images, targets).params["blocks"][0]["attn"]["qkv"]["b"]
     query, key, value = bias.reshape(3, 8)
-    assert np.abs(key).max() < 1e-16 < 1e-6 < min(np.abs(query).max(), np.abs(value).max())
+    rounding = 1e-14  # what is left of terms of up to 0.1 that cancel; how much depends on the CPU's order of sums
+    assert np.abs(key).max() < rounding < 1e-6 < min(np.abs(query).max(), np.abs(value).max())
 
 
 class ReadOnly:
