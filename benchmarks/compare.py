@@ -35,9 +35,9 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 class Worker:
     """An engine in its own process, which answers one JSON line per JSON line."""
 
-    def __init__(self, engine, folder, threads):
+    def __init__(self, engine, folder, threads, script=__file__):
         environment = {**os.environ, **dict.fromkeys(THREADS, str(threads)), "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, __file__, "--worker", engine, str(folder), str(threads)]
+        command = [sys.executable, script, "--worker", engine, str(folder), str(threads)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
@@ -59,29 +59,29 @@ class Worker:
         self.process.wait()
 
 
-def worker(name, folder, threads):
-    """The loop of an engine process: {"batch", "repeat"} -> seconds per run, peak memory, and the logits."""
+def worker(engine, folder, answer):
+    """The loop of an engine process: a question -> answer(engine, **question), each a line of JSON."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to stderr
-    engine = engines.make(name, threads)
     engine.load(folder)
     for line in sys.stdin:
         question = json.loads(line)
-        answer = {} if question.get("ready") else _timed(engine, question["batch"], question["repeat"])
-        print(json.dumps(answer), file=answers, flush=True)
+        found = {} if question.get("ready") else answer(engine, **question)
+        print(json.dumps(found), file=answers, flush=True)
 
 
-def _timed(engine, batch, repeat):
+def timed(engine, batch, repeat):
+    """Seconds per run, peak memory, and the logits."""
     images = engine.prepare(np.random.default_rng(batch).standard_normal((batch, 224, 224, 3), dtype=np.float32))
     logits, seconds = engine.run(images), []
     for _ in range(repeat):
         start = time.perf_counter()
         logits = engine.run(images)
         seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds, "logits": np.asarray(logits).tolist(), "peak_rss_mb": _peak_rss_mb()}
+    return {"seconds": seconds, "logits": np.asarray(logits).tolist(), "peak_rss_mb": peak_rss_mb()}
 
 
-def _peak_rss_mb():
+def peak_rss_mb():
     status = Path("/proc/self/status")
     if status.exists():  # on Linux, ru_maxrss would start from the peak of the parent process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -167,6 +167,6 @@ def main():
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
-        worker(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+        worker(engines.make(sys.argv[2], int(sys.argv[4])), sys.argv[3], timed)
     else:
         main()

@@ -11,10 +11,11 @@ from minivit.config import HUGGING_FACE, variant
 
 
 def hugging_face_folder(model, folder):
-    """Write config.json and model.safetensors of the published variant `model` ("B/16") with seeded weights."""
+    """Write config.json and model.safetensors of `model`, a published variant ("B/16") or a config, seeded weights."""
     from safetensors.numpy import save_file
 
-    config = replace(variant(model), gelu="erf", eps=1e-12, position_resize="bicubic", preprocess=HUGGING_FACE)
+    config = variant(model) if isinstance(model, str) else model
+    config = replace(config, gelu="erf", eps=1e-12, position_resize="bicubic", preprocess=HUGGING_FACE)
     flat = params.flatten(params.seeded(config))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,20 @@ def activation_bytes(config, batch=1, image=None, itemsize=4):
     return itemsize * batch * max(mlp, attention)
 
 
+def learning_bytes(config, batch=1, image=None, itemsize=4):
+    """Bytes of activations of a training step of tier "cpu", `batch` images at a time (a part of the recipe's batch).
+
+    Of every block are kept its input, q k v, the heads' result, the stream in the middle and the hidden layer before
+    GELU; the backward pass of one block works with six arrays of the widest layer or less (ops/block/training.py); the
+    embedding and the head have eight arrays as wide as the stream.
+    """
+    rows, columns = config.grid_of(*(image or config.image))
+    N, D, M = rows * columns + config.prefix, config.width, config.mlp
+    kept = config.blocks * (6 * D + M)
+    work = 3 * max(3 * D, M) + max(D, M) + D
+    return itemsize * batch * N * (kept + work + 8 * D)
+
+
 def summary(config):
     """The figures of one config as a dict: the row of `minivit zoo`."""
     parameters = params.count(config)
@@ -57,4 +71,5 @@ def summary(config):
         "weights_mb": 4 * parameters / 1e6,
         "activations_mb": activation_bytes(config) / 1e6,
         "trace_mb": trace_bytes(config) / 1e6,
+        "learning_mb": learning_bytes(config) / 1e6,
     }

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from minivit import tiers
+from minivit import cost, tiers
 from minivit.config import ViTConfig
 from minivit.errors import InputError
 from minivit.gradients import loss_and_gradients
@@ -22,6 +22,7 @@ from minivit.ops.linear.packed import PackedMatrix
 from minivit.ops.linear.trained import TrainedMatrix, can_learn
 from minivit.ops.patches import cpu as patches
 from minivit.ops.simd import team
+from minivit.ops.simd.arrays import aligned
 
 truth = tiers.load("ref", "float64")
 rng = np.random.default_rng(0)
@@ -153,6 +154,15 @@ def test_a_second_batch_of_another_size_forgets_the_first():
     ops = tiers.load("cpu", training=True)
     gradients(ODD, ops, batch=7)
     assert_same(gradients(ODD, ops, batch=3), gradients(ODD, truth, batch=3), 1e-5)
+
+
+def test_what_learning_keeps_in_memory_is_what_the_table_says():
+    config = dataclasses.replace(ODD, patch=4, width=96, mlp=192, blocks=3)
+    team.team()._space = aligned(0)  # what other tests needed
+    ops = tiers.load("cpu", training=True)
+    gradients(config, ops, batch=16)
+    found = team.team()._space.nbytes + sum(array.nbytes for array in ops.fused["encoder"]._saved)
+    assert 0.7 <= found / cost.learning_bytes(config, 16) <= 1.2
 
 
 def test_learning_gives_the_same_bits_with_any_number_of_threads():
