@@ -116,7 +116,7 @@ def figure(steps, tests):
 
     step = steps.column("step")
     learned = panels.curves(
-        step, {"one batch": steps.column("loss"), "mean of 25": _smooth(steps.column("loss"))}, "training loss", "step"
+        step, {"one batch": steps.column("loss"), "mean of 25": smooth(steps.column("loss"))}, "training loss", "step"
     )
     rate = panels.curves(step, {"rate": steps.column("rate")}, "learning rate", "step")
     tested = panels.curves(
@@ -125,6 +125,7 @@ def figure(steps, tests):
     return panels.row(learned, tested, rate)
 
 
-def _smooth(values, window=25):
+def smooth(values, window=25):
+    """A running mean of a list of numbers."""
     # -> the mean of each value and those before it, at most `window`
     return [sum(values[max(0, i - window + 1) : i + 1]) / min(i + 1, window) for i in range(len(values))]

@@ -132,7 +132,7 @@ def test_a_fine_tuning_goes_on_like_any_run(capsys, folder, tmp_path):
         (["--data", "{data}", "--output", "{new}", "--batch", "many"], "invalid int value: 'many'"),
         (["--data", "{data}", "--output", "{new}", "--epochs", "1", "--steps", "9"], "expected exactly one of them"),
         (["--data", "{data}", "--output", "{new}", "--brightness", "3"], "augment: brightness is 3"),
-        (["--data", "{data}", "--output", "{new}", "--batch", "8", "--epochs", "1"], "warmup is 2000 steps, but"),
+        (["--data", "{data}", "--output", "{new}", "--batch", "8", "--epochs", "1"], "warmup is 300 steps, but"),
         (["--data", "{data}", "--output", "{new}"], "a batch of 128 pictures, expected 1 to 32"),
         (["--data", "{data}", "--output", "{new}", "--tier", "cup"], "did you mean 'cpu'"),
     ],
