@@ -2,6 +2,7 @@
 
 trace = model.trace("cat.jpg", keep="block*.attn.probs")
 trace["block3.attn.probs"]                     # (B,H,N,N), read-only
+trace.show()                                   # a thumbnail of each, in a notebook
 print(trace.table())                           # name, shape, dtype, min, mean, max, paper symbol
 print(trace.diff(other))                       # a verdict per tensor, and the first that differs
 model.run(image, patch={"block5.attn.probs": lambda a: a * 0})
@@ -134,6 +135,12 @@ class Trace(Mapping):
             ok, error, note = compare(self._tensors.get(name), np.asarray(reference), tolerance)
             rows.append({"name": name, "ok": ok, "error": error, "tolerance": tolerance, "note": note})
         return Diff(rows)
+
+    def show(self):
+        """A figure with a thumbnail of every tensor, in order; notebooks show it, `.save(path)` writes it."""
+        from .viz.thumbnails import trace_figure
+
+        return trace_figure(self)
 
     def save(self, path):
         """Write an .npz file with one array per tensor (and nothing else: any NumPy can read it)."""

@@ -1,1 +1,1 @@
-"""Look inside: maps.py (arrays -> arrays), plots.py (arrays -> figures), picture.py (a picture that needs no file)."""
+"""Look inside.  maps.py says where every map (arrays -> arrays) is; plots.py draws them; film.py, explorer.py."""

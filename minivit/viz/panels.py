@@ -2,46 +2,13 @@
 
     row(picture(rgb, patch=16), heat(tokens, "tokens"))      # shows itself in a notebook; .save("x.png") writes a file
 
-Figures are made without pyplot, so that neither its backend nor its global state matters.  One style for all:
-viridis from 0 for quantities, purple to orange around 0 for signed numbers, both safe for colour-blind readers.
+Pictures and maps are here, charts in charts.py, colours and the Plot itself in style.py; all are names of this module.
 """
-
-import io
 
 import numpy as np
 
-from ..files import replacing
-
-WIDTH = 10  # inches
-QUANTITY, SIGNED = "viridis", "PuOr_r"
-INK, FAINT, MARK = "#222222", "#bbbbbb", "#d62728"
-LINES = ("#31688e", "#e66101", "#5e3c99")
-
-
-class Plot:
-    """A finished figure: `figure` is matplotlib's; notebooks show it, `save(path)` writes it as PNG."""
-
-    def __init__(self, figure):
-        self.figure = figure
-
-    def save(self, path):
-        """Write a PNG file.  Raises InputError if the place cannot be written."""
-        with replacing(path) as temporary:
-            temporary.write_bytes(self._repr_png_())
-
-    def _repr_png_(self):
-        file = io.BytesIO()
-        self.figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
-        return file.getvalue()
-
-
-def new_figure(height):
-    """An empty matplotlib figure, `height` inches high."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
-    return figure
+from .charts import bars, curves, every, finish_chart, histogram, matrix  # noqa: F401
+from .style import FAINT, INK, LINES, MARK, QUANTITY, SIGNED, WIDTH, Plot, new_figure, short, spread  # noqa: F401
 
 
 def row(*panels, height=2.8, widths=None):
@@ -62,28 +29,39 @@ def picture(rgb, title="", patch=None, mark=None):
             height, width, _ = rgb.shape
             ax.vlines(np.arange(patch, width, patch) - 0.5, -0.5, height - 0.5, color="white", linewidth=0.6)
             ax.hlines(np.arange(patch, height, patch) - 0.5, -0.5, width - 0.5, color="white", linewidth=0.6)
-        _finish(ax, title, mark=mark, patch=patch)
+        finish(ax, title, mark=mark, patch=patch)
 
     return draw
 
 
-def overlay(rgb, values, title="", mark=None):
-    """A map (rows,columns) over its picture (h,w,3) of 0 to 1: clear grey at 0, opaque yellow at the map's maximum."""
+def overlay(rgb, values, title="", mark=None, colours="", below=""):
+    """A map (rows,columns) over its picture (h,w,3) of 0 to 1, the more opaque the further along its `colours`.
+
+    below: a line under it, after the range of its values.  Other arguments: see `picture` and `shade`.
+    """
 
     def draw(ax):
         height, width, _ = rgb.shape
         ax.imshow(rgb.mean(-1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        shade(ax, values, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
-        _finish(ax, title, spread(values), mark, height // len(values))
+        shade(ax, values, colours, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+        finish(ax, title, "\n".join(filter(None, (spread(values), below))), mark, height // len(values))
 
     return draw
 
 
-def shade(ax, values, **where):
-    """Colours from 0 to the maximum of `values` (rows,columns), the more opaque the larger."""
-    top = max(values.max(), np.finfo(np.float32).tiny)
-    alpha = 0.1 + 0.85 * values / top
-    ax.imshow(values, cmap=QUANTITY, vmin=0, vmax=top, alpha=alpha, interpolation="nearest", **where)
+def shade(ax, values, colours="", **where):
+    """Colours of `values` (rows,columns): from 0 to the largest, or around 0 if some are negative.
+
+    colours: "range" to begin at the smallest value instead of 0, "signed" to have 0 in the middle in any case.
+    """
+    top = max(abs(values).max(), np.finfo(np.float32).tiny)
+    low = values.min() if colours == "range" else 0
+    share = abs(values - low) / max((values - low).max(), top * 1e-6)
+    if colours == "signed" or (not colours and values.min() < 0):
+        share, style = abs(values) / top, {"cmap": SIGNED, "vmin": -top, "vmax": top}
+    else:
+        style = {"cmap": QUANTITY, "vmin": low, "vmax": low + max((values - low).max(), top * 1e-6)}
+    ax.imshow(values, alpha=0.1 + 0.85 * share, interpolation="nearest", **style, **where)
 
 
 def heat(values, title="", xlabel="", ylabel="", square=False):
@@ -93,53 +71,14 @@ def heat(values, title="", xlabel="", ylabel="", square=False):
         top = abs(values).max()
         colours = {"cmap": SIGNED, "vmin": -top} if values.min() < 0 else {"cmap": QUANTITY, "vmin": 0}
         ax.imshow(values, vmax=top, aspect="equal" if square else "auto", interpolation="nearest", **colours)
-        _finish(ax, title, "\n".join(filter(None, (xlabel, spread(values)))))
+        finish(ax, title, "\n".join(filter(None, (xlabel, spread(values)))))
         ax.set_ylabel(ylabel, fontsize=8, color=INK)
 
     return draw
 
 
-def curves(x, lines, title="", xlabel="", ylabel=""):
-    """Lines over the same x; `lines` is {label: y}."""
-
-    def draw(ax):
-        for (name, y), colour in zip(lines.items(), LINES, strict=False):
-            ax.plot(x, y, label=name, color=colour, linewidth=1.6, marker="o" if len(x) <= 40 else "", markersize=3)
-        ax.xaxis.get_major_locator().set_params(integer=isinstance(x[0], (int, np.integer)))
-        _finish_chart(ax, title, xlabel, ylabel, legend=len(lines) > 1)
-
-    return draw
-
-
-def histogram(values, title="", xlabel="", bins=60):
-    """How often values of any shape occur."""
-
-    def draw(ax):
-        ax.hist(values.ravel(), bins=bins, color=LINES[0])
-        _finish_chart(ax, title, xlabel, "how many")
-
-    return draw
-
-
-def bars(labels, values, title="", xlabel=""):
-    """Horizontal bars, the first on top, each with its value."""
-
-    def draw(ax):
-        drawn = ax.barh(range(len(values)), values, color=LINES[0])
-        ax.bar_label(drawn, fmt="%.3g", fontsize=8, padding=2, color=INK)
-        ax.set_yticks(range(len(values)), labels)
-        ax.invert_yaxis()
-        _finish_chart(ax, title, xlabel, "")
-
-    return draw
-
-
-def spread(values):
-    """The range of values, for a label: "-2.1 … 3.4"."""
-    return f"{values.min():.2g} … {values.max():.2g}"
-
-
-def _finish(ax, title, below="", mark=None, patch=None):
+def finish(ax, title, below="", mark=None, patch=None):
+    """Title and a line below of a picture, without ticks; `mark` (row, column) frames a patch."""
     if mark:
         _frame(ax, mark, patch)
     ax.set_title(title, fontsize=9, color=INK)
@@ -154,14 +93,3 @@ def _frame(ax, mark, patch):
     corner = mark[1] * patch - 0.5, mark[0] * patch - 0.5
     for colour, width in (("white", 4), (MARK, 2)):
         ax.add_patch(Rectangle(corner, patch, patch, fill=False, edgecolor=colour, linewidth=width))
-
-
-def _finish_chart(ax, title, xlabel, ylabel, legend=False):
-    ax.set_title(title, fontsize=9, color=INK)
-    ax.set_xlabel(xlabel, fontsize=8, color=INK)
-    ax.set_ylabel(ylabel, fontsize=8, color=INK)
-    ax.tick_params(labelsize=8, color=FAINT)
-    ax.spines[:].set_color(FAINT)
-    ax.spines[["top", "right"]].set_visible(False)
-    if legend:
-        ax.legend(fontsize=8, frameon=False)

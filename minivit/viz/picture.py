@@ -13,22 +13,38 @@ STRIPES = np.array([RED, CREAM, ORANGE, CREAM, BLUE, CREAM, RED, CREAM, ORANGE],
 
 def draw(size=224):
     """The picture: uint8 (size,size,3)."""
-    points = (np.arange(size * FINE) + 0.5) / (size * FINE)
-    x, y = np.meshgrid(points, points)
-    canvas = np.empty((*x.shape, 3))
+    canvas, x, y = canvas_of(size)
     _sky(canvas, x, y)
     _hills(canvas, x, y)
     _basket(canvas, x - 0.46, y)
     _envelope(canvas, x - 0.46, y - 0.37)
+    return pixels_of(canvas, size)
+
+
+def canvas_of(size):
+    """An empty canvas, and the coordinates of its points."""
+    points = (np.arange(size * FINE) + 0.5) / (size * FINE)
+    x, y = np.meshgrid(points, points)
+    return np.empty((*x.shape, 3)), x, y
+
+
+def pixels_of(canvas, size):
+    # canvas (3·size,3·size,3) -> uint8 (size,size,3)
     return canvas.reshape(size, FINE, size, FINE, 3).mean((1, 3)).round().astype(np.uint8)
 
 
 def _sky(canvas, x, y):
     zenith, horizon = np.array([92, 160, 218]), np.array([225, 238, 245])
     canvas[:] = zenith + (horizon - zenith) * np.minimum(y / 0.75, 1)[..., None]
-    canvas[_ellipse(x - 0.83, y - 0.17, 0.075, 0.075)] = 255, 226, 120  # the sun
-    canvas[_ellipse(x - 0.14, y - 0.25, 0.10, 0.035) | _ellipse(x - 0.20, y - 0.22, 0.07, 0.040)] = 250, 252, 253
-    canvas[_ellipse(x - 0.80, y - 0.42, 0.11, 0.032) | _ellipse(x - 0.75, y - 0.39, 0.06, 0.036)] = 250, 252, 253
+    canvas[ellipse(x - 0.83, y - 0.17, 0.075, 0.075)] = 255, 226, 120  # the sun
+    cloud(canvas, (x - 0.14, y - 0.25, 0.10, 0.035), (x - 0.20, y - 0.22, 0.07, 0.040))
+    cloud(canvas, (x - 0.80, y - 0.42, 0.11, 0.032), (x - 0.75, y - 0.39, 0.06, 0.036))
+
+
+def cloud(canvas, *puffs):
+    """Ellipses in one white; each is x and y from its centre, width and height."""
+    for puff in puffs:
+        canvas[ellipse(*puff)] = 250, 252, 253
 
 
 def _hills(canvas, x, y):
@@ -56,5 +72,5 @@ def _envelope(canvas, x, y, radius=0.25):
     canvas[inside] = STRIPES[(longitude * len(STRIPES)).astype(int)] * shade[:, None]
 
 
-def _ellipse(x, y, width, height):
+def ellipse(x, y, width, height):
     return (x / width) ** 2 + (y / height) ** 2 < 1

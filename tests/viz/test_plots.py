@@ -58,12 +58,23 @@ def test_every_head_and_every_block_has_its_map_and_nothing_is_cut_off(heads, bl
 
 
 def test_a_trace_without_attention_is_an_error_that_says_what_to_keep():
-    with pytest.raises(InputError, match=r"block3\.attn\.probs was not recorded: trace again with keep="):
-        plots.attention_figure(traced(keep="image"))
+    with pytest.raises(InputError) as raised:
+        plots.attention_figure(traced(keep="image, block0.attn.probs"))
+    message = str(raised.value)
+    assert message.startswith("block1.attn.probs was not recorded: trace again with keep='image, block*.attn.probs'")
+    again = message.split("'")[1]  # what the message says to do works
+    assert len(texts(plots.attention_figure(traced(keep=again)))) > 8
+
+
+def test_a_trace_that_does_not_know_its_model_is_an_error_that_says_how_to_tell_it(tmp_path):
+    traced().save(tmp_path / "x.npz")
+    with pytest.raises(InputError, match=r"Trace\.load\(path, config=model\.config\)"):
+        plots.attention_figure(minivit.Trace.load(tmp_path / "x.npz"))
+    plots.attention_figure(minivit.Trace.load(tmp_path / "x.npz", DEMO))
 
 
 def test_an_unknown_block_is_an_error():
-    with pytest.raises(InputError, match=r"no tensor 'block9\.attn\.probs'"):
+    with pytest.raises(InputError, match="layer 9 is out of range, expected 0 to 3"):
         plots.attention_figure(traced(), block=9)
 
 
