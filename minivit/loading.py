@@ -10,15 +10,18 @@ from . import checkpoints, config, params, tiers
 from .errors import InputError, nearest
 from .model import Model
 
-#: The small model of `minivit demo`: seeded, never trained, so that the whole path runs on a machine without weights
+#: The model in the box, trained by minivit itself (weights/minivit-cifar10.md): what runs if nothing else is named
+BUNDLED = "minivit-cifar10"
+
+#: Another small model, seeded and never trained, with patches of 16×16: for tests, and to show what training changes
 DEMO = config.ViTConfig("demo", patch=16, width=64, blocks=4, heads=4, mlp=256, classes=10)
 
 
-def load(source, tier="ref", dtype="float32", labels=None, preprocess=None, threads=None, **overrides):
+def load(source=BUNDLED, tier="ref", dtype="float32", labels=None, preprocess=None, threads=None, **overrides):
     """Load a model.
 
-    source: a checkpoint (official .npz, Hugging Face folder or file, timm/DeiT .safetensors), the name of one in the
-        weights folders (see `weights_folders`), or "demo" for a small seeded model.
+    source: a checkpoint (official .npz, Hugging Face folder or file, timm/DeiT .safetensors, one trained here), the
+        name of one in the weights folders (see `weights_folders`), or "demo" for a small seeded model.
     tier, dtype, threads: what it runs on; see tiers.load and `minivit doctor`.
     labels: a file with one label per line, or JSON (a list, or {"0": label}); default: the checkpoint's own.
     preprocess: "google", "huggingface", "timm", "deit" or a config.Preprocess; default: the checkpoint's own.
@@ -59,7 +62,7 @@ def find(source):
     """The path of a checkpoint: `source` itself if it exists, else the file of that name in the weights folders."""
     if Path(source).exists():
         return Path(source)
-    available = {path.stem: path for path in found_weights()}
+    available = {path.stem: path for path in reversed(found_weights())}  # of two with one name, the first counts
     by_key = {config.key(stem): path for stem, path in available.items()}
     for key in (config.key(source), "vit" + config.key(source)):
         if key in by_key:
@@ -74,10 +77,12 @@ def find(source):
 
 
 def weights_folders():
-    """Where checkpoints are looked for by name: $MINIVIT_HOME, the user's cache, ./weights."""
+    """Where checkpoints are looked for by name: $MINIVIT_HOME, the user's cache, ./weights, and the box itself."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minivit"
     home = os.environ.get("MINIVIT_HOME")
-    return [*([Path(home)] if home else []), cache, Path("weights")]
+    package = Path(__file__).parent
+    box = package / "weights" if (package / "weights").is_dir() else package.parent / "weights"  # installed, or a clone
+    return [*([Path(home)] if home else []), cache, Path("weights"), box]
 
 
 def found_weights():

@@ -1,6 +1,7 @@
 """Walk one picture through a Vision Transformer, step by step, and draw where it looks; needs no file and no network.
 
-Without an image it paints its own; without weights it takes a small model whose numbers are random, never trained.
+Without an image it paints its own; without weights it takes the bundled model, which knows the ten classes of CIFAR-10.
+`--model demo` is a model that was never trained, for comparison.
 """
 
 import logging
@@ -23,8 +24,8 @@ TOLD = (
 
 
 def arguments(parser):
-    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image file (default: paints a hot-air balloon)")
-    options.model(parser, required=False)
+    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image file (default: paints one)")
+    options.model(parser)
     parser.add_argument("-o", "--output", default="minivit-demo.png", metavar="FILE", help="default: %(default)s")
     parser.add_argument("--full", action="store_true", help="list the tensors of every block, not only of the first")
     options.as_json(parser)
@@ -33,11 +34,9 @@ def arguments(parser):
 def run(args):
     if not args.output.lower().endswith(".png"):
         raise InputError(f"cannot write {args.output}: the result is a picture, expected a name that ends in .png")
-    if not args.weights:
-        args.model = args.model or "demo"
     model = options.read_model(args)
     steps, top = walk(model, args)
-    image = args.image or "a painted hot-air balloon"
+    image = args.image or "a painted " + painting(model)[0]
     if args.json:
         answer = {"image": image, "model": model.config.name, "output": args.output, "steps": steps}
         options.print_json({**answer, "top": [asdict(prediction) for prediction in top]})
@@ -47,10 +46,10 @@ def run(args):
 
 def walk(model, args):
     """Run the picture through the model and draw the maps: one dict per tensor, and the most probable classes."""
-    from ..viz import picture, plots
+    from ..viz import plots
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # on first use it reports that it builds a font cache
-    image = args.image or picture.draw()
+    image = args.image or painting(model)[1].draw()
     known = names.of(model.config)
     listed = known if args.full else [name for name in known if _outlines(name, model.config)]
     trace = model.trace(image, [*listed, "block*.attn.probs"], args.size)
@@ -61,6 +60,13 @@ def walk(model, args):
     steps = [{**row, "meaning": known[row["name"]].meaning, "ms": ready[row["name"]]} for row in rows]
     one_answer = "logits" in trace and trace["logits"].ndim == 2
     return steps, model.top(trace["logits"][0]) if one_answer else []
+
+
+def painting(model):
+    """What is painted for a model, by name, and the module that does it: something that it may know."""
+    from ..viz import picture, ship
+
+    return ("ship", ship) if "ship" in (model.labels or ()) else ("hot-air balloon", picture)
 
 
 def _outlines(name, config):

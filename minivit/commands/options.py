@@ -5,16 +5,21 @@ import json
 
 from .. import tiers
 from ..config import POLICIES, POOLS
-from ..loading import load
+from ..loading import BUNDLED, load
 
 
-def model(parser, required=True):
+def model(parser):
     """--model / --weights and what goes with them."""
-    source = parser.add_mutually_exclusive_group(required=required)
+    source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--weights", metavar="PATH", help="checkpoint: official .npz, Hugging Face folder, timm .safetensors"
     )
-    source.add_argument("--model", metavar="NAME", help="name of a checkpoint in the weights folders, or 'demo'")
+    source.add_argument(
+        "--model",
+        metavar="NAME",
+        default=BUNDLED,
+        help="name of a checkpoint in the weights folders, or 'demo' (default: %(default)s)",
+    )
     parser.add_argument(
         "--labels", metavar="FILE", help="class labels: one per line, or JSON (default: the checkpoint's)"
     )

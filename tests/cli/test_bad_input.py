@@ -39,7 +39,6 @@ CASES = {
     "no command": ([], "COMMAND"),
     "unknown command": (["clasify"], "did you mean 'classify'"),
     "unknown option": (["zoo", "--jsn"], "--jsn"),
-    "no model": (["classify", "{picture}"], "--weights"),
     "unknown model": (["classify", "{picture}", "--model", "vit-b17"], "did you mean 'ViT-B/"),
     "known model without weights": (["classify", "{picture}", "--model", "ViT-H/14"], "no weights for ViT-H/14"),
     "missing weights": (["classify", "{picture}", "--weights", "none.npz"], "none.npz: no such file"),

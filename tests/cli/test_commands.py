@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from minivit import loading
 from minivit.cli import COMMANDS, main
 
 GOLDEN = "tests/golden"
@@ -175,3 +176,10 @@ def test_inspect_lists_some_tensors_of_a_file_that_it_cannot_read(capsys, tmp_pa
     np.savez(tmp_path / "mixer.npz", **{"stem/kernel": np.ones((8, 8, 3, 4), np.float32), "MixerBlock_0/x": np.ones(3)})
     code, out, _ = run(capsys, "inspect", tmp_path / "mixer.npz")
     assert code == 0 and "Mixer" in out and "stem/kernel" in out and "problem" in out
+
+
+def test_a_file_of_the_users_goes_before_the_one_in_the_box(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIVIT_HOME", str(tmp_path))
+    assert loading.find("minivit-cifar10").parent != tmp_path
+    (tmp_path / "minivit-cifar10.safetensors").write_bytes(b"mine")
+    assert loading.find("minivit-cifar10") == tmp_path / "minivit-cifar10.safetensors"

@@ -34,21 +34,22 @@ def test_the_demo_runs_on_a_fresh_machine_and_says_nothing_on_stderr(folder):
     done = subprocess.run([sys.executable, "-m", "minivit", "demo"], capture_output=True, env=environment, check=True)
     out = done.stdout.decode()
     assert done.stderr == b""
-    for expected in (
-        "embed.patches",
-        "one vector per patch",
-        "12  logits",
-        "Most probable",
-        "never trained",
-        "--weights",
-    ):
+    for expected in ("a painted ship", "embed.patches", "one vector per patch", "12  logits", "Most probable"):
         assert expected in out
+    answer = out.split("Most probable classes:")[1].split()
+    assert answer[1] == "ship" and float(answer[0].rstrip("%")) > 50
     with Image.open("minivit-demo.png") as image:
         assert image.format == "PNG" and image.width == 1500 and 1000 < image.height < 2000
 
 
+def test_a_model_that_was_never_trained_says_so(capsys):
+    assert main(["demo", "--model", "demo"]) == 0
+    out = capsys.readouterr().out
+    assert "never trained" in out and "hot-air balloon" in out
+
+
 def test_the_json_has_a_row_for_each_tensor_with_its_meaning_and_time(capsys):
-    answer = run_json(capsys, "-o", "maps.png")
+    answer = run_json(capsys, "--model", "demo", "-o", "maps.png")
     assert list(answer) == ["image", "model", "output", "steps", "top"]
     assert answer["model"] == "demo" and answer["output"] == "maps.png" and Path("maps.png").exists()
     assert [step["ms"] for step in answer["steps"]] == sorted(step["ms"] for step in answer["steps"])
@@ -60,9 +61,9 @@ def test_the_json_has_a_row_for_each_tensor_with_its_meaning_and_time(capsys):
 
 
 def test_the_short_list_ends_with_the_last_block_and_the_full_one_has_everything(capsys):
-    short = [step["name"] for step in run_json(capsys)["steps"]]
+    short = [step["name"] for step in run_json(capsys, "--model", "demo")["steps"]]
     assert "block0.attn.q" in short and "block3.resid_post" in short and "block1.resid_post" not in short
-    assert [step["name"] for step in run_json(capsys, "--full")["steps"]] == list(names.of(DEMO))
+    assert [step["name"] for step in run_json(capsys, "--model", "demo", "--full")["steps"]] == list(names.of(DEMO))
 
 
 @pytest.mark.parametrize(

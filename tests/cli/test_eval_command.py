@@ -93,7 +93,7 @@ def test_a_model_without_labels_takes_the_names_of_the_data(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--data", "{folder}"], "--weights"),
+        (["--data", "{folder}"], "the model has no single label"),
         (["--weights", WEIGHTS], "--data"),
         (["--weights", WEIGHTS, "--data", "nowhere"], "nowhere: no such"),
         (["--weights", WEIGHTS, "--data", "{folder}", "--batch", "0"], "expected positive"),
