@@ -17,14 +17,18 @@ CELL = re.compile(r"^# %%(.*)\n", re.MULTILINE)
 SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n.*?^ *### END SOLUTION\n", re.MULTILINE | re.DOTALL)
 
 
+def cells(source):
+    """The cells of a lesson, solutions included: a list of (kind, text); kind is "[markdown]" or "" for code."""
+    _, *parts = CELL.split(source)
+    return [(kind.strip(), text.strip("\n")) for kind, text in zip(parts[::2], parts[1::2], strict=True)]
+
+
 def notebook(source):
     """The text of the .ipynb file that belongs to the text of a lesson."""
-    _, *parts = CELL.split(SOLUTION.sub("", source))
-    pairs = zip(parts[::2], parts[1::2], strict=True)
-    cells = [cell(i, kind.strip(), text.strip("\n")) for i, (kind, text) in enumerate(pairs)]
+    found = [cell(i, kind, text) for i, (kind, text) in enumerate(cells(SOLUTION.sub("", source)))]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    content = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    content = {"cells": found, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
@@ -49,10 +53,11 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a notebook is out of date")
     args = parser.parse_args(argv)
-    stale = [path for path, text in lessons().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    wanted = lessons()
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if not args.check:
-            path.write_text(lessons()[path], encoding="utf-8", newline="\n")
+            path.write_text(wanted[path], encoding="utf-8", newline="\n")
         print(f"{path.name}: {'out of date, run lessons/build.py' if args.check else 'written'}")
     return 1 if args.check and stale else 0
 

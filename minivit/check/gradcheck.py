@@ -171,6 +171,8 @@ def draw(ax, curves):
     ax.set_ylabel("error, relative to the gradient", **small)
     ax.tick_params(labelsize=8, color=FAINT)
     ax.tick_params(which="minor", length=0)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:.0e}")  # a Plot draws no formulas such as 10⁻²
     ax.spines[:].set_color(FAINT)
     ax.spines[["top", "right"]].set_visible(False)
     legend = {"title": "smallest error", "title_fontsize": 8, "alignment": "left", "fontsize": 8, "frameon": False}
