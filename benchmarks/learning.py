@@ -26,7 +26,7 @@ from minivit.tables import Table
 from minivit.train.presets import PRESETS
 
 CIFAR10 = PRESETS["cifar10"]
-MODEL = replace(CIFAR10.model, image=(32, 32))
+MODEL = replace(CIFAR10.model, image=(32, 32), classes=10)
 RECIPE = replace(CIFAR10, model=MODEL, optimiser="adamw", average=None, warmup=0, decay="linear")
 STEPS = 1_000_000  # so many that the learning rate stays what it is
 FIRST = 3  # steps whose losses must agree

@@ -13,6 +13,8 @@ from .errors import InputError, nearest
 
 COMMANDS = (
     *("demo", "classify", "features", "trace", "check", "train", "finetune", "eval", "probe", "inspect", "zoo"),
+    *("look", "compare-maps", "film", "explore"),
+    *("grade", "course"),
     *("doctor", "warmup", "bench"),
 )
 
@@ -37,7 +39,7 @@ def build():
     parser.add_argument("--version", action="version", version=f"minivit {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = import_module(f"minivit.commands.{name}")
+        module = import_module(f"minivit.commands.{name.replace('-', '_')}")
         command = commands.add_parser(
             name,
             help=module.__doc__.splitlines()[0],
