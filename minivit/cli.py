@@ -1,6 +1,7 @@
 """The command line: `minivit COMMAND …`.  Each command is a module in minivit/commands with a few lines of its own.
 
-Exit codes: 0 done; 1 `check` found a difference; 2 something given was wrong (one line on stderr says what).
+Exit codes: 0 done; 1 `check` found a difference, or `grade` less than full marks; 2 something given was wrong (one line
+on stderr says what).
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 
 from .. import tiers
 from ..config import POLICIES, POOLS
@@ -26,6 +27,9 @@ def model(parser):
     parser.add_argument(
         "--preprocess", choices=POLICIES, help="resize and normalise like this (default: the checkpoint's)"
     )
+    parser.add_argument(
+        "--crop", type=float, metavar="F", help="share of a picture's side that is kept (default: the checkpoint's)"
+    )
     parser.add_argument("--size", type=size, metavar="HxW", help="image size in pixels, such as 384 or 224x320")
     parser.add_argument("--heads", type=int, metavar="H", help="attention heads, where the file does not say")
     parser.add_argument("--pool", choices=POOLS, help="what becomes the feature, where the file does not say")
@@ -47,7 +51,11 @@ def as_json(parser):
 def read_model(args):
     overrides = {name: getattr(args, name) for name in ("heads", "pool") if getattr(args, name) is not None}
     source = args.weights or args.model
-    return load(source, args.tier, args.dtype, args.labels, args.preprocess, args.threads, **overrides)
+    model = load(source, args.tier, args.dtype, args.labels, args.preprocess, args.threads, **overrides)
+    if args.crop is not None:
+        policy = replace(model.config.preprocess, resize=None, crop_fraction=args.crop)
+        model.config = replace(model.config, preprocess=policy)
+    return model
 
 
 def size(text):

@@ -183,3 +183,30 @@ def test_a_file_of_the_users_goes_before_the_one_in_the_box(tmp_path, monkeypatc
     assert loading.find("minivit-cifar10").parent != tmp_path
     (tmp_path / "minivit-cifar10.safetensors").write_bytes(b"mine")
     assert loading.find("minivit-cifar10") == tmp_path / "minivit-cifar10.safetensors"
+
+
+def test_crop_keeps_more_of_the_picture_or_less(capsys, tmp_path):
+    from PIL import Image
+
+    pixels = np.full((64, 64, 3), 250, np.uint8)
+    pixels[8:-8, 8:-8] = 0  # a white frame around black
+    Image.fromarray(pixels).save(tmp_path / "frame.png")
+    weights = ["--weights", f"{GOLDEN}/timm__vit_token/model.safetensors", "--heads", "4"]
+    seen = {}
+    for crop in ("1", "0.5"):
+        run(
+            capsys,
+            "trace",
+            tmp_path / "frame.png",
+            *weights,
+            "--crop",
+            crop,
+            "--keep",
+            "image",
+            "-o",
+            tmp_path / "x.npz",
+        )
+        seen[crop] = np.load(tmp_path / "x.npz")["image"]
+    assert seen["1"].max() > 0.9 and seen["0.5"].max() < -0.9
+    code, _, err = run(capsys, "classify", tmp_path / "frame.png", *weights, "--crop", "1.5")
+    assert code == 2 and "crop fraction in (0, 1]" in err
