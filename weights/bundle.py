@@ -1,14 +1,14 @@
-"""Make the model in the box out of its two training runs: one float16 file, its card, its picture.
+"""Make the model in the box out of its training runs: one float16 file, its card, its picture.
 
-    python weights/bundle.py run24 run32 --data cifar10.npz --machine "2 cores of …"
+    python weights/bundle.py run24 run32 final --data cifar10.npz --machine "2 cores of …"
 
-The runs are those of the card, below.  Every figure of the card is read from the runs' logs or measured here, on the
-file that is written, with the code of `minivit eval`.
+The runs are those of the card, below, each fine-tuned from the one before.  Every figure of the card is read from their
+logs or measured here, on the file that is written, with the code of `minivit eval`.
 """
 
 import argparse
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import accumulate
 from pathlib import Path
 
 import minivit
@@ -35,21 +35,28 @@ CIFAR-10. It is what `minivit.load()`, `minivit demo` and `minivit classify` use
 | file | float16 safetensors, {megabytes:.1f} MB |
 | accuracy | **{top1:.2%}** top-1, {top5:.2%} top-5 of the 10,000 test pictures, measured on this file |
 | data | {data}; the last epoch is kept, not the best one |
-| time | {first:.0f} + {second:.0f} minutes on {machine} |
+| time | {minutes} minutes on {machine} |
 | seed | {seed} |
 | licence | Apache-2.0, as minivit; CIFAR-10: Krizhevsky 2009 |
 
 ## How it was made
 
 ```sh
-{commands}
+minivit train --data cifar10.npz --preset cifar10 --output run24 --dtype bfloat16
+minivit finetune run24/last.safetensors --data cifar10.npz --preset cifar10-finish --size 32x32 --no-auto \
+  --output run32 --dtype bfloat16          # stopped with Ctrl-C after the test of epoch {stopped}
+minivit finetune run32/last.safetensors --data cifar10.npz --preset cifar10-finish --epochs {epochs} --warmup {warmup} \
+  --output final --dtype bfloat16
+minivit eval --data cifar10.npz --tier cpu # {top1:.2%}
 ```
 
-Two recipes (`minivit/train/presets.py`): {epochs} epochs at 24×24 pixels, then {finish} at 32×32. What makes few epochs
-enough are Muon (`minivit/train/muon.py`) and mimetic initialisation (`minivit/train/mimetic.py`); the rest is usual:
-label smoothing 0.1, moved and mirrored pictures, TrivialAugment in the first part, a moving average of the parameters.
+First 24×24 pixels, which is half the work, then 32×32. What makes few epochs enough are Muon (`minivit/train/muon.py`)
+and mimetic initialisation (`minivit/train/mimetic.py`); the rest is usual: label smoothing, pictures moved and
+mirrored, TrivialAugment, a moving average of the parameters. The second run went without TrivialAugment and began to
+learn its pictures by heart: the training loss fell, the test loss no longer did. So it was stopped, and the third run
+has it again.
 
-![Loss and accuracy of both runs]({name}.png)
+![Loss and accuracy of the runs, one after the other]({name}.png)
 
 ## How often it is right
 
@@ -67,37 +74,38 @@ for learning how a ViT works, not for deciding anything.
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("first", type=Path, help="the run at 24×24 pixels")
-    parser.add_argument("second", type=Path, help="the run at 32×32 pixels, fine-tuned from it")
+    parser.add_argument("runs", type=Path, nargs="+", help="the folders of the runs, the last one last")
     parser.add_argument("--data", required=True, help="CIFAR-10")
     parser.add_argument("--machine", required=True, help="what the runs ran on, for the card")
     args = parser.parse_args()
-    settings = Settings.load(args.second)
-    write(args.second / "last.safetensors", Settings.load(args.first))
+    settings = [Settings.load(run) for run in args.runs]
+    write(args.runs[-1] / "last.safetensors", settings[:-1])
     model = minivit.load(HERE / f"{BUNDLED}.safetensors", "cpu")
     result = evaluate(model, data.load(args.data, train=False).test, batch=100)
-    tests = [log.read(run / "tests.csv", log.TESTS) for run in (args.first, args.second)]
-    steps = [log.read(run / "log.csv", log.STEPS) for run in (args.first, args.second)]
+    tests = [log.read(run / "tests.csv", log.TESTS) for run in args.runs]
+    ends = [rows[-1]["step"] for rows in tests]
+    steps = [
+        [r for r in log.read(run / "log.csv", log.STEPS) if r["step"] <= e]
+        for run, e in zip(args.runs, ends, strict=True)
+    ]
     draw(steps, tests).save(HERE / f"{BUNDLED}.png")
-    minutes = [rows[-1]["seconds"] / 60 for rows in tests]
-    (HERE / f"{BUNDLED}.md").write_text(card(model, result, minutes, settings, args), encoding="utf-8")
+    (HERE / f"{BUNDLED}.md").write_text(card(model, result, tests, settings, args), encoding="utf-8")
     print(f"{result.top1:.2%} of {result.images:,} pictures")
 
 
-def write(path, first):
-    """Save a run's model as float16, under its own name; the file tells the recipes of both runs."""
+def write(path, before):
+    """Save a run's model as float16, under its own name; the file tells the recipes of the runs before it too."""
     checkpoint = checkpoints.read(path)
     config = replace(checkpoint.config, name=BUNDLED)
-    first = json.loads(json.dumps(first, default=vars))
-    told = {**checkpoint.provenance, "start": "a run at 24×24 pixels", "first": first["recipe"]}
+    recipes = [asdict(settings.recipe) for settings in before]
+    told = {**checkpoint.provenance, "start": "the runs before", "before": recipes}
     told["data"] = Path(told["data"]).name
     native.write(HERE / f"{BUNDLED}.safetensors", config, checkpoint.params(), checkpoint.labels, told, "float16")
 
 
 def draw(steps, tests):
-    """Loss and test accuracy of both runs, one after the other; each a list of two logs."""
-    step = [row["step"] + i * steps[0][-1]["step"] for i, rows in enumerate(steps) for row in rows]
-    epoch = [row["epoch"] + i * tests[0][-1]["epoch"] for i, rows in enumerate(tests) for row in rows]
+    """Loss and test accuracy of the runs, one after the other; each a list of logs."""
+    step, epoch = in_a_row(steps, "step"), in_a_row(tests, "epoch")
     loss = [mean for rows in steps for mean in log.smooth([row["loss"] for row in rows])]
     accuracy = [100 * row["accuracy"] for rows in tests for row in rows]
     return panels.row(
@@ -106,21 +114,22 @@ def draw(steps, tests):
     )
 
 
-def card(model, result, minutes, settings, args):
+def in_a_row(logs, name):
+    """A column of several logs that goes on counting from one to the next."""
+    ends = accumulate((rows[-1][name] for rows in logs), initial=0)
+    return [end + row[name] for end, rows in zip(ends, logs, strict=False) for row in rows]
+
+
+def card(model, result, tests, settings, args):
     """The text of the card."""
-    config, recipe = model.config, settings.recipe
-    commands = (
-        "minivit train --data cifar10.npz --preset cifar10 --output run24 --dtype bfloat16",
-        "minivit finetune run24/last.safetensors --data cifar10.npz --preset cifar10-finish --size 32x32 --output run32"
-        " --dtype bfloat16",
-        f"minivit eval --data cifar10.npz --tier cpu     # {result.top1:.2%}",
-    )
+    config, recipe = model.config, settings[-1].recipe
     return CARD.format(
         **{name: getattr(config, name) for name in ("name", "blocks", "width", "heads", "mlp", "patch")},
-        size="×".join(map(str, config.image)), parameters=params.count(config), commands="\n".join(commands),
-        megabytes=(HERE / f"{BUNDLED}.safetensors").stat().st_size / 1e6, top1=result.top1, top5=result.top5,
-        data=f"CIFAR-10, {settings.train:,} pictures to learn from", first=minutes[0], second=minutes[1],
-        machine=args.machine, seed=recipe.seed, epochs=Settings.load(args.first).recipe.epochs, finish=recipe.epochs,
+        size="×".join(map(str, config.image)), parameters=params.count(config), top1=result.top1, top5=result.top5,
+        megabytes=(HERE / f"{BUNDLED}.safetensors").stat().st_size / 1e6, machine=args.machine, seed=recipe.seed,
+        data=f"CIFAR-10, {settings[0].train:,} pictures to learn from", stopped=tests[1][-1]["epoch"],
+        minutes=" + ".join(f"{rows[-1]['seconds'] / 60:.0f}" for rows in tests), epochs=recipe.epochs,
+        warmup=recipe.warmup,
         table=Table(("class", "images", "correct", "accuracy", "confused_with", "times"), result.per_class()),
     )  # fmt: skip
 
