@@ -75,8 +75,8 @@ def of(assignment):
 
 
 def find(name):
-    """A file of the course: beside this one in an installed minivit, in lessons/ of a clone."""
-    for folder in (PACKAGE, PACKAGE.parents[1] / "lessons"):
-        if (folder / name).is_file():
+    """A file or golden case of the course: beside this one in an installed minivit; in a clone where it belongs."""
+    for folder in (PACKAGE, PACKAGE.parents[1] / "lessons", PACKAGE.parents[1] / "tests" / "golden"):
+        if (folder / name).exists():
             return folder / name
     raise InputError(f"the course's {name} is missing: install minivit again, or work in a clone of it")

@@ -11,9 +11,18 @@ from pathlib import Path
 
 from ..errors import InputError
 from . import answers, assignments, handout, leaks, source
+from .cases.inside import OFFICIAL
 
 ROOT = Path(__file__).parents[2]
-LIBRARY = ("pyproject.toml", "README.md", "LICENSE", "weights/minivit-cifar10.safetensors", "lessons/assignments.toml")
+GOLDEN = [
+    f"tests/golden/{case}/{name}"
+    for case in OFFICIAL.values()
+    for name in ("case.json", "inputs.npz", "tensors.npz", "weights.npz")
+]
+LIBRARY = (
+    *("pyproject.toml", "README.md", "LICENSE", "weights/minivit-cifar10.safetensors", "lessons/assignments.toml"),
+    *GOLDEN,
+)
 SUFFIXES = (".py", ".toml", ".css", ".html", ".js")
 
 README = """# Assignments of the course "the Vision Transformer from scratch", version {version}

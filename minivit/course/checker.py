@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import tiers
-from . import answers, cases
+from . import answers, assignments, cases
+from .cases.inside import OFFICIAL
 from .inject import arrays, called, independent, installed, misfit
 from .judge import complaint, same
 from .results import RIGHT, TODO, WRONG, Check, Result, failed
@@ -40,7 +41,8 @@ def run(task, function, seed=0, hidden=None, others=None):
             if all(check.ok for check in checks):
                 if hidden_answers:
                     checks += _as_hidden(_cases(task, function, hidden_answers, hidden)[0])
-                checks += _together(_inside(task, expected) + _gradients(task)) + _speed(task, function)
+                whole = _inside(task, expected) + _official(task) + _gradients(task)
+                checks += _together(whole) + _speed(task, function)
     result.checks = checks
     result.remark = next((c.message for c in checks if c.ok is not False and c.message), "")
     return _named(_fail(result, checks), task, expected, outcomes) if result.first else result
@@ -140,6 +142,26 @@ def _inside(task, expected):
         said = complaint(found[what], wanted, cases.TRAINED in what)
         checks.append(Check(f"inside: {what}", not said, said))
     return checks
+
+
+def _official(task):
+    """The model's tensors, or gradients, against those of the official program, within 1e-10 in float64."""
+    from ..check import run as compare
+
+    case = OFFICIAL.get(cases.of(task).inside)
+    if not case:
+        return []
+    title = "the official program's " + ("gradients" if case.startswith("grad") else "tensors")
+    try:
+        with answers.quiet():
+            verdicts = compare(assignments.find(case), dtype="float64")
+    except NotImplementedError as error:
+        return [Check(title, None, f"not compared with {title}: needs {str(error)[:5].strip()}")]
+    except (Exception, SystemExit) as error:
+        return [Check(title, False, said_by(error))]
+    wrong = [verdict.name for verdict in verdicts if not verdict.ok]
+    said = f"{len(wrong)} of {len(verdicts)} differ from {title}; the first is {wrong[0]}" if wrong else ""
+    return [Check(title, not wrong, said)]
 
 
 def _gradients(task):

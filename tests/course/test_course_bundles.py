@@ -117,7 +117,7 @@ def test_with_a_strict_library_a_function_is_checked_at_the_prompt(students, tmp
     code += "check('A3.1', lambda q, k: q @ k.swapaxes(-1, -2) / q.shape[-1] ** 0.5)\n"
     code += "check('A3.2', lambda q, k, v, ops: ops.mix(ops.softmax(ops.scores(q, k)), v))\n"
     right, wrong, why = with_library(students, code, tmp_path).splitlines()
-    assert right == "✓ right: A3.1 scores (9 checks; not tried inside a whole model: needs A4.4)"
+    assert right == "✓ right: A3.1 scores (10 checks; not tried inside a whole model: needs A4.4)"
     assert (wrong, why) == ("✗ A3.2 attention: what it calls", "  needs A3.1 scores first")
 
 

@@ -65,6 +65,10 @@ def gradients():
     return found
 
 
+#: function of `Spec.inside` -> the golden case of the official program that goes with it
+OFFICIAL = {logits: "vit__headless", gradients: "grad__vit_token"}
+
+
 def view(name):
     """A function that gives one of the maps of viz.explain, of the trained model."""
 
