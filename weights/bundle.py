@@ -45,8 +45,8 @@ CIFAR-10. It is what `minivit.load()`, `minivit demo` and `minivit classify` use
 minivit train --data cifar10.npz --preset cifar10 --output run24 --dtype bfloat16
 minivit finetune run24/last.safetensors --data cifar10.npz --preset cifar10-finish --size 32x32 --no-auto \\
   --output run32 --dtype bfloat16          # stopped with Ctrl-C after the test of epoch {stopped}
-minivit finetune run32/last.safetensors --data cifar10.npz --preset cifar10-finish --epochs {epochs} --warmup {warmup} \\
-  --output final --dtype bfloat16
+minivit finetune run32/last.safetensors --data cifar10.npz --preset cifar10-finish --epochs {epochs} \\
+  --warmup {warmup} --output final --dtype bfloat16
 minivit eval --data cifar10.npz --tier cpu # {top1:.2%}
 ```
 
