@@ -52,12 +52,13 @@ SHAPES = Recipe(
     model=ViTConfig(
         *("ViT-96/4", 4, 96, 6, 3, 192), image=(32, 32), position_resize="bicubic_antialias", preprocess=PIXELS
     ),
-    epochs=10,
+    epochs=6,
     batch=96,
-    optimiser="adamw",
+    initial="mimetic",
+    optimiser="muon",
     weight_decay=0.02,
     rate=2e-3,
-    warmup=200,
+    warmup=100,
     augment=Augment(crop=2, flip=True),
     average=0.998,
 )
