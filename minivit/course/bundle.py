@@ -13,7 +13,6 @@ from ..errors import InputError
 from . import answers, assignments, handout, leaks, source
 from .cases.inside import OFFICIAL
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = [
     f"tests/golden/{case}/{name}"
     for case in OFFICIAL.values()
@@ -76,7 +75,7 @@ def instructors(folder, strict=False, scripts=False, seed=None):
         hidden = json.dumps({"version": assignments.table()[0], "seed": seed, "commit": _commit()}, indent=1) + "\n"
         _write(place / "hidden.json", hidden)
         for name in ("INSTRUCTORS.md", "CHANGELOG.md"):
-            shutil.copyfile(ROOT / "lessons" / name, place / name)
+            shutil.copyfile(clone() / "lessons" / name, place / name)
         _gradescope(place / "gradescope.zip", hidden)
 
 
@@ -97,15 +96,21 @@ def _students(place, strict, scripts, seed):
         raise InputError(f"not written: {len(found)} leak{'s' * (len(found) > 1)} in the students' bundle: {found[0]}")
 
 
+def clone():
+    """The folder of the repository: where minivit runs from, or the current one.  Raises InputError without one."""
+    for root in (Path(__file__).parents[2], Path.cwd()):
+        if all((root / name).is_file() for name in LIBRARY):
+            return root
+    raise InputError("bundles are made in a clone of the repository: go to its folder")
+
+
 def library():
     """(name, path) of every file that makes the library: nothing that was made on the way."""
-    for name in LIBRARY:
-        if not (ROOT / name).is_file():
-            raise InputError(f"bundles are made in a clone of the repository, and {ROOT / name} is missing")
-        yield name, ROOT / name
-    for path in sorted((ROOT / "minivit").rglob("*")):
+    root = clone()
+    yield from ((name, root / name) for name in LIBRARY)
+    for path in sorted((root / "minivit").rglob("*")):
         if path.suffix in SUFFIXES and path.is_file():
-            yield path.relative_to(ROOT).as_posix(), path
+            yield path.relative_to(root).as_posix(), path
 
 
 def _take_out(place):
@@ -173,7 +178,7 @@ def _commit():
 
 def _git(*arguments):
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
+        done = subprocess.run(["git", "-C", str(clone()), *arguments], capture_output=True, text=True)
     except OSError:  # no git
         return ""
     return done.stdout if done.returncode == 0 else ""

@@ -18,6 +18,9 @@ from .results import RIGHT, TODO, WRONG, Check, Result, failed
 
 PACKAGE = Path(__file__).parents[1]
 
+#: of the largest number: the official smoothed labels are float32, and sum to one only within its rounding
+OFFICIAL_LIMIT = 1e-6
+
 
 def run(task, function, seed=0, hidden=None, others=None):
     """The Result of a function for a task.
@@ -145,7 +148,10 @@ def _inside(task, expected):
 
 
 def _official(task):
-    """The model's tensors, or gradients, against those of the official program, within 1e-10 in float64."""
+    """The model's tensors, or gradients, against those of the official program; computed in float64.
+
+    A function may do without the taps inside, so only what the model gives is compared, but that goes to the end.
+    """
     from ..check import run as compare
 
     case = OFFICIAL.get(cases.of(task).inside)
@@ -159,9 +165,14 @@ def _official(task):
         return [Check(title, None, f"not compared with {title}: needs {str(error)[:5].strip()}")]
     except (Exception, SystemExit) as error:
         return [Check(title, False, said_by(error))]
-    wrong = [verdict.name for verdict in verdicts if not verdict.ok]
+    *before, last = verdicts
+    wrong = [v.name for v in (*(v for v in before if v.error is not None), last) if not _agrees(v)]
     said = f"{len(wrong)} of {len(verdicts)} differ from {title}; the first is {wrong[0]}" if wrong else ""
     return [Check(title, not wrong, said)]
+
+
+def _agrees(verdict):
+    return verdict.ok or (verdict.error is not None and verdict.error <= OFFICIAL_LIMIT)
 
 
 def _gradients(task):
