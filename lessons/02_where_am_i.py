@@ -6,7 +6,7 @@
 # table of learnt vectors that it may use to tell where each of them came from.
 #
 # **The question of this lesson.** *Does the model need to know where its patches were? And what does that table
-# look like, which nobody drew?* Bet on one of these now, and write it down: after shuffling all patches, the model
+# know about pictures?* Bet on one of these now, and write it down: after shuffling all patches, the model
 # in the box answers "ship" with (a) the same probability to the last digit, (b) about the same, (c) hardly any at all.
 #
 # The lesson is a series of six experiments. Each of them changes one tensor, `embed.position` or the order of the
@@ -175,8 +175,8 @@ panels.row(
 # away first). Each tile below belongs to one patch and shows its similarity to all 64, in their places: orange for
 # alike, violet for opposite.
 #
-# > **Predict.** Where on each tile will the most similar place be? And the second, if the model has found out that
-# > pictures have two dimensions? What would a table look like that has not learnt anything?
+# > **Predict.** Where on each tile will the most similar place be? And the second, if the table knows that pictures
+# > have two dimensions? What would a table look like that knows nothing?
 
 
 # %%
@@ -186,11 +186,11 @@ def alike(table, grid=config.grid):
     return similarity.position_similarity(table - shared, config.prefix, grid)
 
 
-untrained = rng.standard_normal((20, *embed["position"].shape))  # twenty tables that have learnt nothing
+untrained = rng.standard_normal((20, *embed["position"].shape))  # twenty tables that know nothing
 trained = "trained: similarity of each patch's position to all others"
 panels.row(
     mosaic.grid(alike(embed["position"]), trained, rows="row", columns="column"),
-    mosaic.grid(alike(untrained[0]), "random: the same before training", rows="row", columns="column"),
+    mosaic.grid(alike(untrained[0]), "random: a table that knows nothing", rows="row", columns="column"),
     height=5.2,
 )
 
@@ -215,8 +215,11 @@ print("trained:", neighbours_found(embed["position"]), "of 64")
 print("random: ", np.mean([neighbours_found(table) for table in untrained]), "of 64 on average")
 
 # %% [markdown]
-# **Nobody told the model that patch 8 lies below patch 0.** It has seen nothing but sequences of 64 patches and names
-# of things, and the second dimension has come out of it.
+# **Who told it that patch 8 lies below patch 0?** For the model in the box the honest answer is: we did. Its training is
+# short, so it did not begin with noise but with waves in two directions (`minivit/train/mimetic.py`); training has kept
+# and bent them. The models of the paper began with noise, and DeiT-tiny, too: it has seen nothing but sequences of 196
+# patches and names of things, and the second dimension came out of that. Its table is the last picture of this lesson,
+# where a machine has the weights; figure 7 of the paper shows another.
 #
 # How is it written? Take the directions in which the 64 vectors differ most (PCA) and put the coordinates back into
 # their places:
@@ -375,7 +378,7 @@ same_experiments() if deit else None
 # ## What you have now
 #
 # * Without the table a ViT is *exactly* blind to order: the same digits for a ship and for its confetti.
-# * The table's two dimensions are learnt; you have counted the neighbours that it knows.
+# * A table of vectors can know two dimensions, given or learnt; you have counted the neighbours that it knows.
 # * Two mistakes that leave every shape right: a table resized along the sequence, or by somebody else's rule.
 #
 # **Assignment A1** goes on with `prepend` and `resize_positions`. Each is checked on its own:
