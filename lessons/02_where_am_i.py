@@ -215,11 +215,11 @@ print("trained:", neighbours_found(embed["position"]), "of 64")
 print("random: ", np.mean([neighbours_found(table) for table in untrained]), "of 64 on average")
 
 # %% [markdown]
-# **Who told it that patch 8 lies below patch 0?** For the model in the box the honest answer is: we did. Its training is
-# short, so it did not begin with noise but with waves in two directions (`minivit/train/mimetic.py`); training has kept
-# and bent them. The models of the paper began with noise, and DeiT-tiny, too: it has seen nothing but sequences of 196
-# patches and names of things, and the second dimension came out of that. Its table is the last picture of this lesson,
-# where a machine has the weights; figure 7 of the paper shows another.
+# **Who told it that patch 8 lies below patch 0?** For the model in the box the honest answer is: we did. Its training
+# is short, so it did not begin with noise but with waves in two directions (`minivit/train/mimetic.py`); training has
+# kept and bent them. The models of the paper began with noise, and DeiT-tiny, too: it has seen nothing but sequences of
+# 196 patches and names of things, and the second dimension came out of that. Its table is the last picture of this
+# lesson, where a machine has the weights; figure 7 of the paper shows another.
 #
 # How is it written? Take the directions in which the 64 vectors differ most (PCA) and put the coordinates back into
 # their places:
