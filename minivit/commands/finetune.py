@@ -1,6 +1,7 @@
 """Teach a trained model another set of classes: a new head, all parameters learn on, by the official recipe.
 
-The model may see larger pictures than before (--size): its position table is resized, once, as its authors did it.
+A model of the very same classes keeps its head and learns on.  The model may see larger pictures than before
+(--size): its position table is resized, once, as its authors did it.
 An interrupted run goes on with `minivit train --resume RUN`.
 """
 
@@ -8,7 +9,7 @@ from .. import checkpoints
 from ..loading import find
 from ..train.presets import PRESETS, changed
 from ..train.run import train
-from ..train.start import with_new_head
+from ..train.start import adapted
 from . import options, recipes
 
 EXAMPLE = (
@@ -35,7 +36,8 @@ def run(args):
     source, pictures = recipes.dataset(args.data)
     path = find(args.checkpoint)
     checkpoint = checkpoints.read(path, **({"heads": args.heads} if args.heads else {}))
-    config, tree = with_new_head(checkpoint.config, checkpoint.params(), pictures, args.size)
+    labels = checkpoint.labels
+    config, tree = adapted(checkpoint.config, checkpoint.params(), pictures, args.size, labels)
     recipe = changed(recipes.changed_by(args, PRESETS[args.preset]), model=config)
     computing = {"tier": args.tier or recipes.TIER, "dtype": args.dtype or recipes.DTYPES[0], "threads": args.threads}
     begin = {"data": source, "tree": tree, "start": path.resolve()}

@@ -44,8 +44,8 @@ CIFAR10 = Recipe(
     average=0.998,
 )
 
-#: … and fine-tuned at their full size
-CIFAR10_FINISH = replace(CIFAR10, model=None, epochs=8, rate=1e-3, warmup=200, augment=replace(CIFAR10.augment, crop=4))
+#: … and then as large as they are
+CIFAR10_FINISH = replace(CIFAR10, model=None, epochs=20, augment=replace(CIFAR10.augment, crop=4))
 
 #: A tiny ViT from scratch on the drawn shapes: minutes
 SHAPES = Recipe(

@@ -1,4 +1,4 @@
-"""Where a run starts: fresh parameters as vit_jax draws them, or those of a checkpoint with a new head."""
+"""Where a run starts: fresh parameters as vit_jax draws them, or those of a checkpoint, with a new head for new classes."""
 
 import math
 from dataclasses import replace
@@ -56,11 +56,12 @@ def _lecun_normal(shape, rng):
     return (z / (0.87962566103423978 * math.sqrt(math.prod(shape[:-1])))).astype(np.float32)
 
 
-def with_new_head(config, tree, dataset, size=None):
-    """(config, tree) of a trained model made ready to learn another dataset: what fine-tuning starts from.
+def adapted(config, tree, dataset, size=None, labels=None):
+    """(config, tree) of a trained model made ready to learn a dataset: what fine-tuning starts from.
 
-    The head is zero, one column per class; the position table is resized once to `size` (height, width), by the
-    config's own mode; a tanh layer in front of the head is left out, as vit_jax/checkpoint.py does.
+    labels: the names of the model's classes.  If they are the dataset's, in its order, the head stays; otherwise it is
+    zero, one column per class, and a tanh layer in front of it is left out, as vit_jax/checkpoint.py does.
+    The position table is resized once to `size` (height, width), by the config's own mode.
     Raises InputError for a size of less than one patch, and for a model that does not read RGB.
     """
     size = size or config.image
@@ -69,16 +70,17 @@ def with_new_head(config, tree, dataset, size=None):
     if config.channels != 3:
         raise InputError(f"{config.name} reads {config.channels} channels, expected 3 (RGB) to learn from pictures")
     pool = {"unpooled": "gap", "token_unpooled": "token"}.get(config.pool, config.pool)
-    changes = {"classes": len(dataset.classes), "representation": None, "image": size, "pool": pool}
-    adapted = replace(
-        config, name=f"{config.name} on {Path(dataset.name).name}", preprocess=_fit(config, size), **changes
-    )
     flat = params.flatten(tree)
+    changed = replace(config, image=size, pool=pool, preprocess=_fit(config, size))
+    if pool != config.pool or labels is None or tuple(labels) != tuple(dataset.classes):
+        name = f"{config.name} on {Path(dataset.name).name}"
+        changed = replace(changed, name=name, classes=len(dataset.classes), representation=None)
+        heads = {n: shape for n, shape in params.shapes(changed).items() if n.startswith("head")}
+        flat |= {name: np.zeros(shape, np.float32) for name, shape in heads.items()}
     flat["embed.position"] = resize_positions(
-        flat["embed.position"], config.grid, adapted.grid, config.prefix, config.position_resize
+        flat["embed.position"], config.grid, changed.grid, config.prefix, config.position_resize
     )
-    heads = {n: np.zeros(shape, np.float32) for n, shape in params.shapes(adapted).items() if n.startswith("head")}
-    return adapted, params.nest({name: heads.get(name, flat.get(name)) for name in params.shapes(adapted)})
+    return changed, params.nest({name: flat[name] for name in params.shapes(changed)})
 
 
 def _fit(config, size):

@@ -10,7 +10,7 @@ from minivit.config import HUGGING_FACE, Preprocess, ViTConfig
 from minivit.data import Dataset, Split
 from minivit.errors import InputError
 from minivit.ops.positions.ref import resize_positions
-from minivit.train.start import initial, with_new_head
+from minivit.train.start import adapted, initial
 
 CONFIG = ViTConfig("start", 8, 96, 2, 4, 192, classes=7, image=(32, 32), representation=48)
 FRESH = params.flatten(initial(CONFIG))
@@ -69,7 +69,7 @@ def test_another_seed_gives_other_numbers():
 
 def test_a_new_head_is_zero_and_all_else_is_kept():
     tree = params.seeded(CONFIG)
-    config, found = with_new_head(CONFIG, tree, THREE)
+    config, found = adapted(CONFIG, tree, THREE)
     flat, before = params.flatten(found), params.flatten(tree)
     assert {name: array.shape for name, array in flat.items()} == params.shapes(config)
     assert config.classes == 3 and config.representation is None and config.name == "start on three"
@@ -81,44 +81,56 @@ def test_a_new_head_is_zero_and_all_else_is_kept():
 def test_at_another_size_the_positions_are_resized_once_by_the_models_own_mode():
     config = replace(CONFIG, position_resize="bicubic")
     tree = params.seeded(config)
-    adapted, found = with_new_head(config, tree, THREE, size=(48, 40))
+    changed, found = adapted(config, tree, THREE, size=(48, 40))
     expected = resize_positions(tree["embed"]["position"], (4, 4), (6, 5), 1, "bicubic")
     np.testing.assert_array_equal(found["embed"]["position"], expected)
-    assert adapted.image == (48, 40) and adapted.tokens == 31
+    assert changed.image == (48, 40) and changed.tokens == 31
+
+
+def test_a_model_of_the_same_classes_keeps_its_head():
+    config = replace(CONFIG, classes=3)
+    tree = params.seeded(config)
+    changed, found = adapted(config, tree, THREE, size=(48, 40), labels=THREE.classes)
+    assert (changed.name, changed.representation) == (config.name, config.representation)
+    for name, array in params.flatten(found).items():
+        if name != "embed.position":
+            np.testing.assert_array_equal(array, params.flatten(tree)[name], err_msg=name)
+    shuffled, found = adapted(config, tree, THREE, labels=THREE.classes[::-1])
+    assert shuffled.name.endswith(" on three") and not found["head"]["w"].any()
 
 
 def test_a_model_without_a_head_gets_one():
-    config, found = with_new_head(replace(CONFIG, classes=None), params.seeded(replace(CONFIG, classes=None)), THREE)
+    config, found = adapted(replace(CONFIG, classes=None), params.seeded(replace(CONFIG, classes=None)), THREE)
     assert config.classes == 3 and found["head"]["w"].shape == (96, 3)
 
 
 def test_both_heads_of_a_distilled_model_are_new():
     config = replace(CONFIG, representation=None, prefix=2, distilled_head=True)
-    _, found = with_new_head(config, params.seeded(config), THREE)
+    _, found = adapted(config, params.seeded(config), THREE)
     assert not found["head_distill"]["w"].any() and found["head_distill"]["w"].shape == (96, 3)
 
 
 @pytest.mark.parametrize(("pool", "prefix", "then"), [("token_unpooled", 1, "token"), ("unpooled", 0, "gap")])
 def test_a_model_that_answers_for_every_token_then_answers_once(pool, prefix, then):
     config = replace(CONFIG, pool=pool, prefix=prefix)
-    assert with_new_head(config, params.seeded(config), THREE)[0].pool == then
+    assert adapted(config, params.seeded(config), THREE)[0].pool == then
 
 
 def test_a_resize_in_pixels_grows_with_the_picture():
     cropped = replace(CONFIG, preprocess=Preprocess("own", "bicubic", "shorter", resize=40))
     tree = params.seeded(cropped)
-    assert with_new_head(cropped, tree, THREE)[0].preprocess.resize == 40
-    larger = with_new_head(cropped, tree, THREE, size=(64, 64))[0].preprocess
+    assert adapted(cropped, tree, THREE)[0].preprocess.resize == 40
+    larger = adapted(cropped, tree, THREE, size=(64, 64))[0].preprocess
     assert (larger.resize, larger.crop_fraction) == (None, 0.8)
-    assert with_new_head(replace(CONFIG, preprocess=HUGGING_FACE), tree, THREE, (64, 64))[0].preprocess == HUGGING_FACE
+    assert adapted(replace(CONFIG, preprocess=HUGGING_FACE), tree, THREE, (64, 64))[0].preprocess == HUGGING_FACE
 
 
 def test_less_than_a_patch_is_refused():
     with pytest.raises(InputError, match="size 4×32 is less than one patch of 8 pixels"):
-        with_new_head(CONFIG, params.seeded(CONFIG), THREE, size=(4, 32))
+        adapted(CONFIG, params.seeded(CONFIG), THREE, size=(4, 32))
 
 
 def test_a_model_of_other_channels_is_refused():
     grey = replace(CONFIG, channels=1)
     with pytest.raises(InputError, match="reads 1 channels, expected 3"):
-        with_new_head(grey, params.seeded(grey), THREE)
+        adapted(grey, params.seeded(grey), THREE)
