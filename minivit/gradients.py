@@ -10,9 +10,8 @@ import re
 
 import numpy as np
 
-from . import names
+from . import models, names
 from .errors import InputError
-from .models import vit, vit_backward
 from .ops.cross_entropy.ref import one_hot
 from .trace import NO_TAP, Trace
 
@@ -27,33 +26,34 @@ def loss_and_gradients(params, images, targets, config, ops, tap=None):
     forward_tap, backward_tap = tap or (NO_TAP, NO_TAP)
     fused = "encoder_backward" in ops.fused and not (forward_tap.active or backward_tap.active)
     ops = ops if fused else ops.replace()  # without arguments: every step as written
-    saving = Saving(forward_tap)
-    logits = vit.forward(params, images, config, ops, saving)
+    backward = models.backward_of(config)
+    saving = Saving(forward_tap, backward)
+    logits = models.of(config).forward(params, images, config, ops, saving)
     loss = ops.cross_entropy(logits, targets)
     dlogits = ops.backward.cross_entropy(logits, targets)
     if fused:
         saving.store.update(ops.fused["encoder"].saved)  # what is read outside it; the rest it keeps to itself
-    grads, _ = vit_backward.backward(params, saving.store, dlogits, config, ops, backward_tap)
+    grads, _ = backward.backward(params, saving.store, dlogits, config, ops, backward_tap)
     return loss, logits, grads
 
 
 class Saving:
     """A tap that keeps what the backward pass reads again: references, not copies, to what `tap` lets through."""
 
-    def __init__(self, tap, store=None, prefix=""):
-        self.tap, self.active, self.prefix = tap, tap.active, prefix
+    def __init__(self, tap, backward, store=None, prefix=""):
+        self.tap, self.active, self.backward, self.prefix = tap, tap.active, backward, prefix
         self.store = {} if store is None else store
 
     def inside(self, part):
-        return Saving(self.tap.inside(part), self.store, f"{self.prefix}{part}.")
+        return Saving(self.tap.inside(part), self.backward, self.store, f"{self.prefix}{part}.")
 
     def __call__(self, name, x):
         passed = self.tap(name, x)
         name = self.prefix + name
         kind = re.sub(r"^block\d+\.", "", name)
-        if kind in vit_backward.READ:
+        if kind in self.backward.READ:
             self.store[name] = passed
-        if kind in vit_backward.OUTPUTS and passed is not x:
+        if kind in self.backward.OUTPUTS and passed is not x:
             self.store[f"{name}.made"] = x
         return passed
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import names, tiers
+from . import models, names, tiers
 from .errors import InputError
-from .models import vit
 from .trace import NO_TAP, Trace, make_tap
 
 
@@ -70,7 +69,8 @@ class Model:
         patch: {tensor name or pattern: function of the array}, to replace tensors on the way.
         """
         pixels = self.preprocess(images, size)
-        return vit.forward(self.params, pixels, self.config, self.ops, tap or make_tap(self.config, patch=patch))
+        tap = tap or make_tap(self.config, patch=patch)
+        return models.of(self.config).forward(self.params, pixels, self.config, self.ops, tap)
 
     __call__ = run
 

@@ -1,8 +1,10 @@
 """The canonical parameter tree: one nested dict of arrays, whatever file the numbers came from.
 
     embed    w (P,P,channels,D)  b (D)  prefix (1,prefix,D)  position (1,N,D)
+    stem     of hybrids: conv {w (7,7,3,·)}, norm {scale, bias}, stages: lists of units, each {conv1 {w}, norm1, …}
     blocks   a list of L dicts:  ln1 {scale, bias}   attn {qkv {w (D,3D), b}, out {w (D,D), b}}
                                  ln2 {scale, bias}   mlp {fc1 {w (D,M), b}, fc2 {w (M,D), b}}
+             (of a Mixer: token_mlp {fc1 {w (N,S), b}, fc2 {w (S,N), b}} in the place of attn)
     norm     {scale, bias}                                     the final LayerNorm
     representation {w (D,R), b}, head {w, b (C)}, head_distill {w, b}     where the config has them
 
@@ -16,22 +18,56 @@ import numpy as np
 
 def shapes(config):
     """{flat name: shape} of every parameter of a config, in reading order.  The one list that loaders check against."""
-    D, M = config.width, config.mlp
-    found = {"embed.w": (config.patch, config.patch, config.channels, D), "embed.b": (D,)}
+    return {"vit": _vit, "hybrid": _hybrid, "mixer": _mixer}[config.family](config)
+
+
+def _vit(config):
+    D = config.width
+    found = _embed(config)
     if config.prefix:
         found["embed.prefix"] = (1, config.prefix, D)
     found["embed.position"] = (1, config.tokens, D)
-    for i in range(config.blocks):
-        block = {
-            **_norm("ln1", D),
-            **_linear("attn.qkv", D, 3 * D, bias=config.qkv_bias),
-            **_linear("attn.out", D, D),
-            **_norm("ln2", D),
-            **_linear("mlp.fc1", D, M),
-            **_linear("mlp.fc2", M, D),
-        }
-        found.update({f"blocks.{i}.{name}": shape for name, shape in block.items()})
-    found.update(_norm("norm", D))
+    mixing = {**_linear("attn.qkv", D, 3 * D, bias=config.qkv_bias), **_linear("attn.out", D, D)}
+    return found | _blocks(config, mixing) | _norm("norm", D) | _heads(config)
+
+
+def _mixer(config):
+    N, S = config.tokens, config.token_mlp
+    mixing = {**_linear("token_mlp.fc1", N, S), **_linear("token_mlp.fc2", S, N)}
+    head = _linear("head", config.width, config.classes) if config.classes else {}
+    return _embed(config) | _blocks(config, mixing) | _norm("norm", config.width) | head
+
+
+def _hybrid(config):
+    stem = config.stem
+    found = {"stem.conv.w": (7, 7, config.channels, stem.width), **_norm("stem.norm", stem.width)}
+    for name, inner, outer, inputs, projected in stem.layers():
+        kernels = {"conv1": (1, 1, inputs, inner), "conv2": (3, 3, inner, inner), "conv3": (1, 1, inner, outer)}
+        if projected:
+            kernels["proj"] = (1, 1, inputs, outer)
+        for conv, shape in kernels.items():
+            found[f"stem.{name}.{conv}.w"] = shape
+            found |= _norm(f"stem.{name}.{conv.replace('conv', 'norm').replace('proj', 'proj_norm')}", shape[-1])
+    return found | _vit(config)
+
+
+def _embed(config):
+    return {
+        "embed.w": (config.patch, config.patch, config.patch_channels, config.width),
+        "embed.b": (config.width,),
+    }
+
+
+def _blocks(config, mixing):
+    # mixing: what stands between the two norms of a block, where tokens meet
+    D, M = config.width, config.mlp
+    mlp = {**_linear("mlp.fc1", D, M), **_linear("mlp.fc2", M, D)}
+    block = {**_norm("ln1", D), **mixing, **_norm("ln2", D), **mlp}
+    return {f"blocks.{i}.{name}": shape for i in range(config.blocks) for name, shape in block.items()}
+
+
+def _heads(config):
+    D, found = config.width, {}
     if config.representation:
         found.update(_linear("representation", D, config.representation))
     if config.classes:
@@ -64,9 +100,15 @@ def nest(flat):
         for part in path:
             node = node.setdefault(part, {})
         node[leaf] = value
-    if "blocks" in tree:
-        tree["blocks"] = [tree["blocks"][str(i)] for i in range(len(tree["blocks"]))]
-    return tree
+    return _with_lists(tree)
+
+
+def _with_lists(node):
+    if not isinstance(node, dict):
+        return node
+    children = {name: _with_lists(child) for name, child in node.items()}
+    numbered = children and all(name.isdigit() for name in children)
+    return [children[str(i)] for i in range(len(children))] if numbered else children
 
 
 def flatten(tree, prefix=""):

@@ -55,6 +55,8 @@ def _converted(kind, value, where):
             if isinstance(value, dict):
                 return read(option, value, where)
         elif parts := typing.get_args(option):  # tuple[int, int]
+            if parts[1:] == (...,) and isinstance(value, (list, tuple)):  # tuple[int, ...]
+                parts = parts[:1] * len(value)
             if isinstance(value, (list, tuple)) and len(value) == len(parts):
                 return tuple(_converted(part, v, where) for part, v in zip(parts, value, strict=True))
         elif option in (int, float):
@@ -70,7 +72,7 @@ def _converted(kind, value, where):
 
 def _word(kind):
     if parts := typing.get_args(kind):
-        return f"a list of {len(parts)} numbers"
+        return "a list of numbers" if parts[-1] is ... else f"a list of {len(parts)} numbers"
     return _WORDS.get(kind, "an object {…}")
 
 

@@ -31,6 +31,17 @@ PARAMETERS = {
     "DeiT-Ti/16-distilled": 5_910_800,
     "DeiT-S/16-distilled": 22_436_432,
     "DeiT-B/16-distilled": 87_338_192,
+    "R+ViT-Ti/16": 6_337_704,
+    "R26+ViT-S/32": 36_431_912,
+    "R26+ViT-B/32": 101_383_976,
+    "R50+ViT-B/16": 98_659_112,
+    "R50+ViT-L/32": 328_994_856,
+    "Mixer-S/8": 20_646_504,
+    "Mixer-S/16": 18_528_264,
+    "Mixer-S/32": 19_104_624,
+    "Mixer-B/16": 59_880_472,
+    "Mixer-B/32": 60_293_428,
+    "Mixer-L/16": 208_196_168,
 }
 
 
@@ -47,6 +58,9 @@ def test_every_variant_has_the_published_number_of_parameters():
         ("ViT-L_32", "ViT-L/32"),
         ("deit-ti/16", "DeiT-Ti/16"),
         ("S_16-gap-norep", "ViT-S/16-gap-norep"),
+        ("R50+B/16", "R50+ViT-B/16"),
+        ("r26_s_32", "R26+ViT-S/32"),
+        ("mixer-b16", "Mixer-B/16"),
     ],
 )
 def test_names_resolve_the_way_people_write_them(written, meant):

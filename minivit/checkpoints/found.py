@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from ..config import VARIANTS, ViTConfig
+from ..config import FAMILIES, VARIANTS
 from ..errors import InputError, nearest
 
 
@@ -14,11 +14,11 @@ class Found:
     """A file as its layout's module sees it, before its tensors are compared with the layout's table."""
 
     layout: str
-    family: str  # "vit" | "deit"
+    family: str  # "vit" | "deit" | "hybrid" | "mixer"
     path: Path
     arrays: dict  # name in the layout's standard spelling -> StoredArray
-    rules: dict  # see rules.py
-    fields: dict = field(default_factory=dict)  # of the ViTConfig
+    rules: dict | None  # see rules.py; None: the names are ours
+    fields: dict = field(default_factory=dict)  # of the config
     labels: tuple | None = None
     provenance: dict = field(default_factory=dict)  # what the file tells about its origin
     warnings: list = field(default_factory=list)
@@ -55,11 +55,12 @@ class Found:
 
 
 def configure(found, overrides):
-    """The ViTConfig of a file, with some fields given by hand.
+    """The config of a file, with some fields given by hand.
 
     Raises InputError for an unknown field, an impossible value, or a field that neither the file nor the caller gives.
     """
-    file, known = found.path.name, [f.name for f in fields(ViTConfig)]
+    file, kind = found.path.name, FAMILIES.get(found.family, FAMILIES["vit"])
+    known = [f.name for f in fields(kind)]
     for name in overrides:
         if name not in known:
             raise InputError(f"a config has no field {name!r}{nearest(name, known)}")
@@ -67,7 +68,7 @@ def configure(found, overrides):
         if name not in overrides:
             raise InputError(f"{file}: {why}; give {name}=…")
     try:
-        config = ViTConfig(**{"name": file, **found.fields, **overrides})
+        config = kind(**{"name": file, **found.fields, **overrides})
         if 0 in config.grid:
             raise InputError(f"{file}: image {config.image} is smaller than one patch of {config.patch} pixels")
     except (TypeError, IndexError) as error:
@@ -76,13 +77,19 @@ def configure(found, overrides):
     return config if named else replace(config, name=published_name(config, found.family))
 
 
-STRUCTURE = ("patch", "width", "blocks", "heads", "mlp", "channels", "pool", "prefix", "distilled_head")
+#: Fields that make two configs the same variant, as far as they have them
+STRUCTURE = (
+    *("family", "patch", "width", "blocks", "heads", "mlp", "channels", "pool", "prefix", "distilled_head"),
+    *("stem", "token_mlp"),
+)
+TITLES = {"vit": "ViT", "deit": "DeiT", "hybrid": "Hybrid", "mixer": "Mixer"}
 
 
 def published_name(config, family):
     """The name of the published variant of these sizes ("ViT-B/16"), or else the sizes themselves."""
-    title = {"vit": "ViT", "deit": "DeiT"}[family]
     for known in VARIANTS.values():
-        if known.name.startswith(title + "-") and all(getattr(known, f) == getattr(config, f) for f in STRUCTURE):
+        same = all(getattr(known, f, None) == getattr(config, f, None) for f in STRUCTURE)
+        if same and known.name.startswith("DeiT") == (family == "deit"):
             return known.name
+    title = TITLES[family]
     return f"{title} (width {config.width}, {config.blocks} blocks, patch {config.patch})"

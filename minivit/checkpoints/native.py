@@ -1,55 +1,28 @@
 """minivit's own files: safetensors with the names of params.py, and in the metadata all that a name cannot tell.
 
-One entry of the metadata, "minivit", is a JSON object: version, config (every field of ViTConfig, the preprocessing
-too), labels (or null) and provenance, a free object about where the numbers come from.
+One entry of the metadata, "minivit", is a JSON object: version, family ("vit" if it is not there), config (every field
+of the family's config, the preprocessing too), labels (or null) and provenance, a free object about where the numbers
+come from.
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 
 from .. import params, records
-from ..config import ViTConfig
+from ..config import FAMILIES
 from ..errors import InputError, nearest
 from ..files import replacing
 from ..preprocess import RESAMPLERS
 from .found import Found
 from .json_table import Table
-from .rules import same
 from .stored import DAMAGE, one_line
 
 TAG, VERSION = "minivit", 1
 DTYPES = ("float32", "float16")
 
-#: flat name -> shape in the letters of the glossary; `*` is the number of a block
-SHAPES = {
-    "embed.w": "P P channels D",
-    "embed.b": "D",
-    "embed.prefix": "1 prefix D",
-    "embed.position": "1 N D",
-    "blocks.*.ln1.scale": "D",
-    "blocks.*.ln1.bias": "D",
-    "blocks.*.attn.qkv.w": "D 3D",
-    "blocks.*.attn.qkv.b": "3D",
-    "blocks.*.attn.out.w": "D D",
-    "blocks.*.attn.out.b": "D",
-    "blocks.*.ln2.scale": "D",
-    "blocks.*.ln2.bias": "D",
-    "blocks.*.mlp.fc1.w": "D M",
-    "blocks.*.mlp.fc1.b": "M",
-    "blocks.*.mlp.fc2.w": "M D",
-    "blocks.*.mlp.fc2.b": "D",
-    "norm.scale": "D",
-    "norm.bias": "D",
-    "representation.w": "D R",
-    "representation.b": "R",
-    "head.w": "feature C",
-    "head.b": "C",
-    "head_distill.w": "feature C",
-    "head_distill.b": "C",
-}
-RULES = {name: (name, shape, same) for name, shape in SHAPES.items()}
+KNOWN = ("version", "family", "config", "labels", "provenance")
 
 
 def write(path, config, tree, labels=None, provenance=None, dtype="float32"):
@@ -67,7 +40,8 @@ def write(path, config, tree, labels=None, provenance=None, dtype="float32"):
     flat = {name: _number(name, array, dtype) for name, array in params.flatten(tree).items()}
     if {name: array.shape for name, array in flat.items()} != params.shapes(config):
         raise InputError(f"cannot write {path}: the parameters are not those of {config.name}")
-    about = {"version": VERSION, "config": asdict(config), "labels": labels, "provenance": provenance or {}}
+    about = {"version": VERSION, "family": config.family, "config": asdict(config), "labels": labels}
+    about["provenance"] = provenance or {}
     content = save(flat, metadata={TAG: json.dumps(about, ensure_ascii=False)})
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -94,11 +68,11 @@ def recognise(source):
     if about.get("version") != VERSION:
         version = f"version {records.shown(about.get('version'))} of minivit's format"
         raise about.wrong(f"{version}, this program reads version {VERSION}; update minivit")
-    if extra := set(about.values) - {"version", "config", "labels", "provenance"}:
-        raise about.wrong(f"unknown metadata {records.shown(min(extra))}, expected version, config, labels, provenance")
+    if extra := set(about.values) - set(KNOWN):
+        raise about.wrong(f"unknown metadata {records.shown(min(extra))}, expected {', '.join(KNOWN)}")
     config = _config(about)
-    found = Found("minivit", "vit", source.file, source.arrays, RULES)
-    found.fields = {name: getattr(config, name) for name in config.__dataclass_fields__}
+    found = Found("minivit", config.family, source.file, source.arrays, None)
+    found.fields = {field.name: getattr(config, field.name) for field in fields(config)}
     found.labels = _labels(about, config.classes)
     found.provenance = about.table("provenance").values
     return found
@@ -126,7 +100,7 @@ def _config(about):
     if not str(name).isprintable():  # it will be part of messages
         raise about.wrong(f"config: name is {records.shown(name)}, expected printable text")
     try:
-        config = records.read(ViTConfig, about.get("config"), "config")
+        config = records.read(_kind(about), about.get("config"), "config")
     except InputError as error:
         raise about.wrong(str(error)) from None
     policy = config.preprocess
@@ -134,6 +108,13 @@ def _config(about):
         known = f"{nearest(policy.resample, RESAMPLERS)}; fit is 'stretch' or 'shorter'"
         raise about.wrong(f"config: preprocess has resample {policy.resample!r} and fit {policy.fit!r}{known}")
     return config
+
+
+def _kind(about):
+    family = about.get("family", "vit")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise about.wrong(f"unknown family {records.shown(family)}{nearest(family, FAMILIES)}")
+    return FAMILIES[family]
 
 
 def _labels(about, classes):

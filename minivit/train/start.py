@@ -1,4 +1,4 @@
-"""Where a run starts: fresh parameters as vit_jax draws them, or those of a checkpoint, with a new head for new classes."""
+"""Where a run starts: fresh parameters as vit_jax draws them, or a checkpoint, with a new head for new classes."""
 
 import math
 from dataclasses import replace

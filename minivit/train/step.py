@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from .. import models
 from ..gradients import loss_and_gradients
-from ..models import vit
 from ..trace import NO_TAP
 from .vector import Vector
 
@@ -50,7 +50,7 @@ def first_bad_tensor(prepared, images, config, ops, parts=1, noise=None, step=0)
     """
     for part, span in enumerate(spans(len(images), parts)):
         watch = Watch(noise.at(step, part)[0] if noise else NO_TAP)
-        vit.forward(prepared, images[span], config, ops, watch)
+        models.of(config).forward(prepared, images[span], config, ops, watch)
         if watch.found:
             return watch.found[0]
     return None

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from .. import models
 from ..data import Stream
 from ..errors import InputError
-from ..models import vit
 from ..ops.cross_entropy.ref import one_hot
 from ..preprocess import batch
 from ..trace import make_tap
@@ -21,7 +21,7 @@ def test(split, params, config, ops, size=128):
     right = loss = count = 0
     for images, labels in stream.prefetch(0, stream.steps):
         if len(labels):
-            logits = vit.forward(params, images, config, ops)
+            logits = models.of(config).forward(params, images, config, ops)
             right += int((logits.argmax(-1) == labels).sum())
             loss += len(labels) * float(ops.cross_entropy(logits, one_hot(labels, config.classes, dtype=logits.dtype)))
             count += len(labels)
@@ -42,7 +42,7 @@ def attention(images, params, config, ops, title):
     from ..viz import maps, panels
 
     tap = make_tap(config, "block*.attn.probs")
-    vit.forward(params, images, config, ops, tap)
+    models.of(config).forward(params, images, config, ops, tap)
     grid = rows, columns = config.grid_of(*images.shape[1:3])
     whole = images[:, : rows * config.patch, : columns * config.patch]
     rgb = np.clip(whole * np.float32(config.preprocess.std) + np.float32(config.preprocess.mean), 0, 1)

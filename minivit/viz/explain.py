@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import names
+from .. import models, names
 from ..errors import InputError, nearest
 from ..gradients import Saving
-from ..models import vit, vit_backward
 from ..ops.cross_entropy.ref import one_hot
 from ..trace import Tap, Trace
 from . import flow, maps, statistics
@@ -112,11 +111,12 @@ def class_gradients(model, images, target=None, keep="block*.attn.probs"):
     check_logits(model.config)
     kept, pixels = names.expand(keep, model.config), model.preprocess(images)
     seen, felt, ops = Tap(kept), Tap(kept), model.ops.replace()  # without arguments: every step as written
-    saving = Saving(seen)
-    logits = vit.forward(model.params, pixels, model.config, ops, saving)
+    backward = models.backward_of(model.config)
+    saving = Saving(seen, backward)
+    logits = models.of(model.config).forward(model.params, pixels, model.config, ops, saving)
     targets = targets_of(logits, target)
     dlogits = one_hot(targets, model.config.classes, dtype=logits.dtype)
-    vit_backward.backward(model.params, saving.store, dlogits, model.config, ops, felt)
+    backward.backward(model.params, saving.store, dlogits, model.config, ops, felt)
     return targets, Trace(seen.store, model.config), Trace(felt.store, model.config)
 
 

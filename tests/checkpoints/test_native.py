@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 import minivit
 from minivit import checkpoints, params
 from minivit.checkpoints import native
-from minivit.config import DEIT, VARIANTS, Preprocess, ViTConfig
+from minivit.config import DEIT, VARIANTS, HybridConfig, MixerConfig, Preprocess, Stem, ViTConfig
 from minivit.errors import InputError
 
 TINY = ViTConfig(
@@ -73,8 +73,10 @@ def test_what_is_written_is_read_back_to_the_bit(file):
         replace(TINY, prefix=2, distilled_head=True, preprocess=DEIT),
         replace(TINY, classes=None, norm_after_pool=True),
         replace(VARIANTS["DeiT-Ti/16"], blocks=1),
+        HybridConfig("small hybrid", 1, 4, 1, 2, 8, classes=3, image=(32, 32), stem=Stem((1, 2), width=4, groups=2)),
+        MixerConfig("small mixer", 4, 4, 2, 3, 8, classes=3, image=(8, 12)),
     ],
-    ids=["gap", "representation", "distilled", "headless", "DeiT"],
+    ids=["gap", "representation", "distilled", "headless", "DeiT", "hybrid", "mixer"],
 )
 def test_every_kind_of_model_is_read_back(config, tmp_path):
     native.write(tmp_path / "m.safetensors", config, params.seeded(config))

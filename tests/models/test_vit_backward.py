@@ -66,7 +66,7 @@ def test_unpooled_models_take_a_target_per_token(pool):
 @pytest.mark.parametrize("representation", [None, 6])
 def test_backward_takes_the_gradient_of_any_output(classes, representation):
     config = replace(SMALL, classes=classes, representation=representation)
-    tree, save = params.seeded(config, dtype=np.float64), Saving(NO_TAP)
+    tree, save = params.seeded(config, dtype=np.float64), Saving(NO_TAP, vit_backward)
     y = vit.forward(tree, images, config, ops, save)
     r = np.random.default_rng(2).standard_normal(y.shape)
     grads, dimages = vit_backward.backward(tree, save.store, r, config, ops)
@@ -179,7 +179,7 @@ def test_only_what_backward_reads_is_kept_and_nothing_is_copied():
             made[self.prefix + name] = x
             return x
 
-    save = Saving(Watch())
+    save = Saving(Watch(), vit_backward)
     vit.forward(model.params, images, model.config, ops, save)
     assert all(x is made[name] for name, x in save.store.items())
     assert {"block0.attn.scores", "block0.attn.out", "block1.mlp.out", "logits"} <= made.keys() - save.store.keys()
