@@ -6,6 +6,7 @@ Images are float32 (B,224,224,3), already normalised; an engine that wants anoth
 from pathlib import Path
 
 import numpy as np
+import seeded_weights
 
 
 class Minivit:
@@ -16,7 +17,8 @@ class Minivit:
     def load(self, folder):
         import minivit
 
-        self.model = minivit.load(folder, tier=self.tier, dtype=self.dtype)
+        file = Path(folder) / seeded_weights.NATIVE
+        self.model = minivit.load(file if file.exists() else folder, tier=self.tier, dtype=self.dtype)
 
     def prepare(self, images):
         return images
@@ -31,18 +33,17 @@ class Torch:
 
     def load(self, folder):
         import torch
-        from transformers import ViTForImageClassification
 
-        self.torch = torch
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[self.dtype]
-        self.model = ViTForImageClassification.from_pretrained(folder, attn_implementation="sdpa", dtype=dtype).eval()
+        self.torch, self.type = torch, {"fp32": torch.float32, "bf16": torch.bfloat16}[self.dtype]
+        self.model = seeded_weights.torch_model(folder, attn_implementation="sdpa", dtype=self.type)
 
     def prepare(self, images):
-        return self.torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(self.model.dtype)
+        return self.torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(self.type)
 
     def run(self, images):
         with self.torch.inference_mode():
-            return self.model(images).logits.float().numpy()
+            found = self.model(images)
+        return getattr(found, "logits", found).float().numpy()  # transformers wraps them
 
 
 class OnnxRuntime:

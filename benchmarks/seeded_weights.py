@@ -6,21 +6,35 @@ from pathlib import Path
 
 import numpy as np
 
-from minivit import params
+from minivit import checkpoints, params
+from minivit.checkpoints import native
 from minivit.config import HUGGING_FACE, variant
+
+#: minivit's own file in a folder, of a model that a Hugging Face folder alone cannot hold
+NATIVE = "minivit.safetensors"
 
 
 def hugging_face_folder(model, folder):
-    """Write config.json and model.safetensors of `model`, a published variant ("B/16") or a config, seeded weights."""
+    """Write config.json and model.safetensors of `model`, a published variant ("B/16") or a config, seeded weights.
+
+    Of a hybrid, transformers knows only what reads the feature map; the whole model is beside it, in NATIVE.  Mixers
+    are there only.
+    """
     from safetensors.numpy import save_file
 
     config = variant(model) if isinstance(model, str) else model
-    config = replace(config, gelu="erf", eps=1e-12, position_resize="bicubic", preprocess=HUGGING_FACE)
-    flat = params.flatten(params.seeded(config))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if config.family == "mixer":
+        config = replace(config, gelu="erf")
+        return native.write(folder / NATIVE, config, params.seeded(config))
+    config = replace(config, gelu="erf", eps=1e-12, position_resize="bicubic", preprocess=HUGGING_FACE)
+    tree = params.seeded(config)
+    flat = params.flatten(tree)
     (folder / "config.json").write_text(json.dumps(_config_json(config)))
     save_file(_legacy_names(flat, config), folder / "model.safetensors", metadata={"format": "pt"})
+    if config.family == "hybrid":
+        native.write(folder / NATIVE, config, tree)
 
 
 def _config_json(config):
@@ -33,7 +47,8 @@ def _config_json(config):
         "intermediate_size": config.mlp,
         "hidden_act": "gelu",
         "layer_norm_eps": config.eps,
-        "image_size": config.image[0],
+        "image_size": config.grid[0] * config.patch,
+        "num_channels": config.patch_channels,
         "patch_size": config.patch,
         "id2label": {str(i): f"class {i}" for i in range(config.classes)},
     }
@@ -67,13 +82,24 @@ def _legacy_names(flat, config):
     return {name: np.ascontiguousarray(array) for name, array in theirs.items()}
 
 
+def torch_model(folder, **settings):
+    """The PyTorch model of a folder; settings: what from_pretrained takes."""
+    import torch_twins
+    from transformers import ViTForImageClassification
+
+    whole = checkpoints.read(Path(folder) / NATIVE) if (Path(folder) / NATIVE).exists() else None
+    if whole and whole.config.family == "mixer":
+        return torch_twins.mixer(whole.params(), whole.config).to(settings.get("dtype"))
+    model = ViTForImageClassification.from_pretrained(folder, **settings).eval()
+    return torch_twins.hybrid(whole.params(), whole.config, model).to(model.dtype) if whole else model
+
+
 def export_onnx(folder):
     """Write model.onnx beside the weights, with a free batch size, through PyTorch."""
     import torch
-    from transformers import ViTForImageClassification
 
-    model = ViTForImageClassification.from_pretrained(folder, attn_implementation="eager").eval()
-    example = torch.zeros(2, 3, model.config.image_size, model.config.image_size)
+    model = torch_model(folder, attn_implementation="eager")
+    example = torch.zeros(2, 3, 224, 224)
     free = {"pixels": {0: "batch"}, "logits": {0: "batch"}}
     torch.onnx.export(
         model, (example,), str(Path(folder) / "model.onnx"), input_names=["pixels"], output_names=["logits"],

@@ -5,7 +5,7 @@
     model.classify("cat.jpg")                            # the five most probable classes
     model.trace("cat.jpg")["block3.attn.probs"]          # any intermediate tensor, by name
 
-Start reading with models/vit.py (the model), then ops/*/ref.py (its functions), then names.py (its tensors).
+Start reading with models/vit.py (the model), then ops/*/ref.py (its functions), then names/ (its tensors).
 """
 
 from .config import VARIANTS, ViTConfig, variant

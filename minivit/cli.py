@@ -14,7 +14,9 @@ from .errors import InputError, nearest
 
 COMMANDS = (
     *("demo", "classify", "features", "trace", "check", "train", "finetune", "eval", "probe", "inspect", "zoo"),
+    *("download", "convert"),
     *("look", "compare-maps", "film", "explore"),
+    *("zeroshot", "embed", "search"),
     *("grade", "course"),
     *("doctor", "warmup", "bench"),
 )

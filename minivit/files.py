@@ -3,6 +3,7 @@
 import contextlib
 import mmap
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,32 @@ def replacing(path):
         raise InputError(f"cannot write {path}: {error.strerror or error}; choose another output path") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path):
+    """The same for a folder: what the block puts into the temporary one becomes `path`, in the place of an old one.
+
+    Raises InputError if the place cannot be written.
+    """
+    path = Path(path)
+    temporary = old = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        yield temporary
+        for place in (temporary, *temporary.iterdir()):
+            place.chmod((0o777 if place.is_dir() else 0o666) & ~_umask())
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+            path.rename(old / path.name)
+        temporary.rename(path)
+    except OSError as error:
+        if old and not path.exists():
+            (old / path.name).rename(path)
+        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another output path") from error
+    finally:
+        for left in filter(None, (temporary, old)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_npz(path, arrays):

@@ -50,7 +50,7 @@ class Saving:
     def __call__(self, name, x):
         passed = self.tap(name, x)
         name = self.prefix + name
-        kind = re.sub(r"^block\d+\.", "", name)
+        kind = re.sub(r"^(block\d+|stem\.stage\d+\.unit\d+)\.", "", name)
         if kind in self.backward.READ:
             self.store[name] = passed
         if kind in self.backward.OUTPUTS and passed is not x:

@@ -1,6 +1,7 @@
 """A loaded model: configuration, parameters and the functions to run it with, in a handful of short methods."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,15 @@ class Prediction:
 
     def __str__(self):
         return f"{self.probability:6.1%}  {self.label}"
+
+
+def ranked(logits, label, count=None):
+    # logits (C,) -> the `count` largest (default: all) as Predictions, largest first; label: number of a class -> name
+    logits = np.asarray(logits, np.float64)
+    probabilities = np.exp(logits - logits.max())
+    probabilities /= probabilities.sum()
+    order = np.argsort(-logits, kind="stable")[:count]
+    return [Prediction(int(i), label(i), float(logits[i]), float(probabilities[i])) for i in order]
 
 
 class Model:
@@ -57,27 +67,42 @@ class Model:
             several = isinstance(images, (list, tuple)) or getattr(images, "ndim", 3) == 4
             pixels = batch(images if several else [images], self.config.preprocess, size or self.config.image)
         height, width = pixels.shape[1:3]
-        if min(height, width) < self.config.patch:
-            raise InputError(
-                f"{height}×{width} pixels are less than one patch ({self.config.patch}×{self.config.patch})"
-            )
+        if 0 in self.config.grid_of(height, width):
+            raise InputError(f"{height}×{width} pixels are less than one patch of {self.config.name}")
+        if self.config.family == "mixer":
+            self.config.check_image(height, width)
         return pixels.astype(self.ops.activations, copy=False)
 
-    def run(self, images, size=None, patch=None, tap=None):
+    def run(self, images, size=None, patch=None, tap=None, mask=None):
         """The model's output: logits (B,C), or the pooled feature (B,D) of a model without a head.
 
         patch: {tensor name or pattern: function of the array}, to replace tensors on the way.
+        mask: for masked image modelling, whose output is the painted pixels (B,h,w,c): true where a patch is hidden,
+            (B,G) or (B,rows,columns); default: nothing is.
         """
         pixels = self.preprocess(images, size)
         tap = tap or make_tap(self.config, patch=patch)
-        return models.of(self.config).forward(self.params, pixels, self.config, self.ops, tap)
+        hidden = {} if mask is None else {"mask": self._mask(mask, pixels)}
+        forward = models.of(self.config).forward
+        forward = partial(forward, **hidden) if hidden else forward
+        return self.ops.run(forward, self.params, pixels, self.config, self.ops, tap)
 
     __call__ = run
 
-    def trace(self, images, keep="*", size=None, patch=None):
+    def _mask(self, mask, pixels):
+        # mask (B,G) or (B,rows,columns) -> (B,G)
+        if self.config.family != "masked":
+            raise InputError(f"{self.config.name} hides no patches; masked image modelling does")
+        mask, grid = np.asarray(mask), self.config.grid_of(*pixels.shape[1:3])
+        if mask.dtype != bool or mask.shape not in ((len(pixels), grid[0] * grid[1]), (len(pixels), *grid)):
+            wanted = f"true or false for {len(pixels)} × {grid[0]}×{grid[1]} patches"
+            raise InputError(f"the mask is {mask.dtype} of shape {mask.shape}, expected {wanted}")
+        return mask.reshape(len(mask), -1)
+
+    def trace(self, images, keep="*", size=None, patch=None, mask=None):
         """Run and record: a Trace of the tensors whose names match `keep` (a pattern, or several)."""
         tap = make_tap(self.config, keep, patch)
-        self.run(images, size, tap=tap)
+        self.run(images, size, tap=tap, mask=mask)
         return Trace(tap.store, self.config)
 
     def gradients(self, images, targets, keep=(), size=None):
@@ -104,11 +129,7 @@ class Model:
 
     def top(self, logits, count=5):
         # logits (C,) -> the `count` largest as Predictions, largest first
-        logits = np.asarray(logits, np.float64)
-        probabilities = np.exp(logits - logits.max())
-        probabilities /= probabilities.sum()
-        order = np.argsort(-logits, kind="stable")[:count]
-        return [Prediction(int(i), self.label(i), float(logits[i]), float(probabilities[i])) for i in order]
+        return ranked(logits, self.label, count)
 
     def label(self, index):
         return self.labels[index] if self.labels else f"class {index}"
@@ -121,10 +142,10 @@ class Model:
         last = f"block{self.config.blocks - 1}.resid_post"
         tap = make_tap(self.config, last)
         self.run(images, size, tap=tap)
-        tokens = self.ops.layernorm(tap.store[last], **self.params["norm"], eps=self.config.eps)
+        tokens = np.asarray(self.ops.layernorm(tap.store[last], **self.params["norm"], eps=self.config.eps))
         prefix = self.config.prefix
         return {**({"cls": tokens[:, 0]} if prefix else {}), "mean": tokens[:, prefix:].mean(1), "tokens": tokens}
 
     def names(self):
-        """The names of every tensor of a forward pass, in order; see minivit/names.py for what they mean."""
+        """The names of every tensor of a forward pass, in order; see minivit/names for what they mean."""
         return list(names.of(self.config))

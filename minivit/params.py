@@ -5,9 +5,12 @@
     blocks   a list of L dicts:  ln1 {scale, bias}   attn {qkv {w (D,3D), b}, out {w (D,D), b}}
                                  ln2 {scale, bias}   mlp {fc1 {w (D,M), b}, fc2 {w (M,D), b}}
              (of a Mixer: token_mlp {fc1 {w (N,S), b}, fc2 {w (S,N), b}} in the place of attn)
-    norm     {scale, bias}                                     the final LayerNorm
+    norm     {scale, bias}                                     the final LayerNorm (of BERT: that of the embeddings)
     representation {w (D,R), b}, head {w, b (C)}, head_distill {w, b}     where the config has them
+             (of masked image modelling: embed.mask (1,1,D), decoder {w (D,O), b} in the place of a head)
 
+LiT has two such trees, img and txt, and similarity {t (1)}, the logarithm of its temperature.  Its text tower embeds by
+tables: embed  tokens (V,D)  position (1,Q,D), in BERT (Q,D)  segment (S,D).
 Matrices are (in, out): a layer is ``x @ w + b``.  Flat names join the path with dots: "blocks.3.attn.qkv.w".
 """
 
@@ -18,7 +21,7 @@ import numpy as np
 
 def shapes(config):
     """{flat name: shape} of every parameter of a config, in reading order.  The one list that loaders check against."""
-    return {"vit": _vit, "hybrid": _hybrid, "mixer": _mixer}[config.family](config)
+    return {"vit": _vit, "masked": _masked, "hybrid": _hybrid, "mixer": _mixer, "lit": _lit}[config.family](config)
 
 
 def _vit(config):
@@ -29,6 +32,11 @@ def _vit(config):
     found["embed.position"] = (1, config.tokens, D)
     mixing = {**_linear("attn.qkv", D, 3 * D, bias=config.qkv_bias), **_linear("attn.out", D, D)}
     return found | _blocks(config, mixing) | _norm("norm", D) | _heads(config)
+
+
+def _masked(config):
+    decoder = _linear("decoder", config.width, config.patch**2 * config.channels)
+    return {**_vit(config), "embed.mask": (1, 1, config.width), **decoder}
 
 
 def _mixer(config):
@@ -49,6 +57,21 @@ def _hybrid(config):
             found[f"stem.{name}.{conv}.w"] = shape
             found |= _norm(f"stem.{name}.{conv.replace('conv', 'norm').replace('proj', 'proj_norm')}", shape[-1])
     return found | _vit(config)
+
+
+def _lit(config):
+    img = {f"img.{name}": shape for name, shape in shapes(config.img).items()}
+    txt = {f"txt.{name}": shape for name, shape in _text(config.txt).items()}
+    return {**img, **txt, "similarity.t": (1,)}
+
+
+def _text(config):
+    D, Q = config.width, config.positions
+    mixing = {**_linear("attn.qkv", D, 3 * D), **_linear("attn.out", D, D)}
+    tables = {"embed.tokens": (config.vocabulary, D), "embed.position": (1, Q, D)}
+    if config.kind == "bert":
+        tables |= {"embed.position": (Q, D), "embed.segment": (config.segments, D)}
+    return tables | _norm("norm", D) | _blocks(config, mixing) | _linear("head", D, config.out)
 
 
 def _embed(config):
@@ -128,8 +151,12 @@ def seeded(config, seed=0, dtype=np.float32):
 
     Matrices have variance 1/inputs, so that every tensor of the forward pass stays of order one.
     """
+    return nest(dict(drawn(config, seed, dtype)))
+
+
+def drawn(config, seed=0, dtype=np.float32):
+    """The same as pairs (flat name, array), each drawn when its turn comes."""
     rng = np.random.default_rng(seed)
-    flat = {}
     for name, shape in shapes(config).items():
         leaf = name.rsplit(".", 1)[1]
         z = rng.standard_normal(shape)
@@ -139,5 +166,4 @@ def seeded(config, seed=0, dtype=np.float32):
             z = 1 + 0.1 * z
         else:
             z *= 0.1 if leaf in ("b", "bias") else 0.3
-        flat[name] = z.astype(dtype)
-    return nest(flat)
+        yield name, z.astype(dtype)

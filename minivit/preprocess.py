@@ -13,7 +13,8 @@ import numpy as np
 from .errors import InputError, nearest
 from .image import MAX_PIXELS, load_array, read_pixels
 
-RESAMPLERS = ("tf_bilinear", "bilinear", "bicubic", "lanczos")
+RESAMPLERS = ("tf_bilinear", "tf_bilinear_uint8", "bilinear", "bicubic", "lanczos")
+FITS = ("stretch", "shorter", "shorter_rounded")
 
 
 def preprocess(source, policy, size):
@@ -25,7 +26,7 @@ def preprocess(source, policy, size):
     size = _checked_size(size)
     pixels = read_pixels(source)
     resized = resize(pixels, resized_shape(pixels.shape[:2], policy, size), policy.resample)
-    return normalise(centre_crop(resized, size), policy)
+    return normalise(centre_crop(resized, size, policy.fit), policy)
 
 
 def batch(sources, policy, size):
@@ -42,14 +43,18 @@ def resized_shape(shape, policy, size):
     """(height, width) to which a picture of that shape is resized, before the centre crop to `size`.
 
     "shorter" keeps the aspect ratio: torchvision's rule ``int(long * target / short)`` for a square target, and timm's
-    ResizeKeepRatio for the others, the smallest picture that covers the target.
+    ResizeKeepRatio for the others, the smallest picture that covers the target.  "shorter_rounded" is the rule of
+    vit_jax/preprocess.py, in float32.
     """
     target = _before_crop(policy, size)
     if policy.fit == "stretch":
         return target
-    if policy.fit != "shorter":
-        raise InputError(f"unknown fit {policy.fit!r}{nearest(policy.fit, ('stretch', 'shorter'))}")
+    if policy.fit not in FITS:
+        raise InputError(f"unknown fit {policy.fit!r}{nearest(policy.fit, FITS)}")
     height, width = shape
+    if policy.fit == "shorter_rounded":
+        ratio = np.float32(max(target)) / np.float32(min(shape))
+        return int(np.round(np.float32(height) * ratio)), int(np.round(np.float32(width) * ratio))
     if target[0] == target[1]:
         short = min(shape)
         return int(target[0] * height / short), int(target[0] * width / short)
@@ -66,7 +71,7 @@ def _before_crop(policy, size):
 
 
 def resize(pixels, shape, resample, vertical_first=False):
-    """Pixels at another (height, width): float32 for "tf_bilinear", uint8 for Pillow's filters.
+    """Pixels at another (height, width): float32 for "tf_bilinear", otherwise uint8.
 
     Pillow filters rows and columns in two passes, with uint8 in between.  The horizontal pass is first, as in every
     Pillow that the published results were made with (up to 12); Pillow 13 sometimes starts with the vertical one.
@@ -83,6 +88,8 @@ def resize(pixels, shape, resample, vertical_first=False):
         )
     if resample == "tf_bilinear":
         return _tf_bilinear(pixels, shape)
+    if resample == "tf_bilinear_uint8":
+        return _tf_bilinear(pixels, shape).astype(np.uint8)  # cut off, not rounded, as vit_jax/preprocess.py does
     return _pillow_resize(pixels, [between, shape], resample)
 
 
@@ -118,15 +125,19 @@ def _neighbours(length, new_length):
     return np.maximum(first, 0).astype(np.intp), second.astype(np.intp), centre - first
 
 
-def centre_crop(x, size):
-    """The middle (height, width) of a picture (h,w,3); odd margins round to even, as torchvision's CenterCrop does."""
+def centre_crop(x, size, fit="shorter"):
+    """The middle (height, width) of a picture (h,w,3).
+
+    Half of an odd margin is rounded to even, as torchvision's CenterCrop does; down for "shorter_rounded".
+    """
     height, width = size
     if height > x.shape[0] or width > x.shape[1]:
         raise InputError(
             f"the picture is resized to {x.shape[1]}×{x.shape[0]} pixels, smaller than the crop of {width}×{height};"
             " the policy's resize must be larger"
         )
-    top, left = round((x.shape[0] - height) / 2), round((x.shape[1] - width) / 2)
+    half = math.floor if fit == "shorter_rounded" else round
+    top, left = half((x.shape[0] - height) / 2), half((x.shape[1] - width) / 2)
     return x[top : top + height, left : left + width]
 
 

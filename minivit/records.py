@@ -53,7 +53,7 @@ def _converted(kind, value, where):
             if isinstance(value, option):
                 return value
             if isinstance(value, dict):
-                return read(option, value, where)
+                return read(_fitting(kind, value), value, where)
         elif parts := typing.get_args(option):  # tuple[int, int]
             if parts[1:] == (...,) and isinstance(value, (list, tuple)):  # tuple[int, ...]
                 parts = parts[:1] * len(value)
@@ -68,6 +68,13 @@ def _converted(kind, value, where):
     if type(value) in (int, float) and abs(value) >= LARGEST:
         wanted = f"a number below {LARGEST:.0e}"
     raise InputError(f"{where} is {shown(value)}, expected {wanted}")
+
+
+def _fitting(kind, values):
+    # of several dataclasses the first that has all these fields; if none has, the first can best say what is wrong
+    known = [option for option in options(kind) if dataclasses.is_dataclass(option)]
+    fits = (option for option in known if values.keys() <= {field.name for field in dataclasses.fields(option)})
+    return next(fits, known[0])
 
 
 def _word(kind):

@@ -31,10 +31,23 @@ FOLDERS = {
     "pool": "pool",
     "tanh": "tanh",
     "cross_entropy": "cross_entropy",
+    "standardise": "conv",
+    "conv": "conv",
+    "groupnorm": "groupnorm",
+    "relu": "relu",
+    "max_pool": "max_pool",
 }
 
 #: tier -> the dtypes of its weights.  Activations are float64 for float64 weights, and float32 for all others
-TIERS = {"ref": ("float32", "float64"), "cpu": ("float32", "bfloat16", "float16", "int8")}
+TIERS = {
+    "ref": ("float32", "float64"),
+    "cpu": ("float32", "bfloat16", "float16", "int8"),
+    "gpu": ("float32", "bfloat16", "float16"),
+}
+
+
+def _as_written(forward, params, images, config, ops, tap):
+    return forward(params, images, config, ops, tap)
 
 
 @dataclass(frozen=True)
@@ -55,9 +68,15 @@ class Ops:
     pool: Callable
     tanh: Callable
     cross_entropy: Callable
+    standardise: Callable
+    conv: Callable
+    groupnorm: Callable
+    relu: Callable
+    max_pool: Callable
     backward: SimpleNamespace  # op -> its backward: (gradient of the output, what the forward saw) -> gradients
     fused: dict = field(default_factory=dict)  # whole model steps done in one kernel: see models/fusion.py
     store: Callable = lambda name, value, dtype: np.asarray(value, dtype)  # how one parameter is kept
+    run: Callable = _as_written  # (forward, params, images, config, ops, tap) -> NumPy array: a whole forward pass
 
     @property
     def activations(self):
@@ -109,8 +128,23 @@ def load(tier="ref", dtype="float32", threads=None, training=False):
     if tier == "cpu":
         return _learning(_compiled(dtype, threads)) if training else _compiled(dtype, threads)
     if threads is not None:
-        raise InputError(f"threads={threads} is for tier 'cpu'; tier {tier!r} runs on NumPy's (OPENBLAS_NUM_THREADS)")
+        others = "has the GPU's" if tier == "gpu" else "runs on NumPy's (OPENBLAS_NUM_THREADS)"
+        raise InputError(f"threads={threads} is for tier 'cpu'; tier {tier!r} {others}")
+    if tier == "gpu":
+        if training:
+            raise InputError("tier 'gpu' computes no gradients; train with tier 'cpu'")
+        from .gpu.tier import parts
+
+        return Ops(tier, dtype, **parts(dtype, FOLDERS))
     return Ops(tier, dtype, **_functions(tier), backward=_backward(tier))
+
+
+def obstacle(tier):
+    """Why this machine cannot run a tier, in one line; None if it can."""
+    try:
+        load(tier)
+    except InputError as error:
+        return str(error)
 
 
 def _learning(ops):
@@ -146,11 +180,14 @@ def _compiled(dtype, threads):
         raise InputError(f"tier 'cpu' needs Numba ({error}): pip install numba, or use tier 'ref'") from error
     from .ops.attention.cpu import functions as attention
     from .ops.block.cpu import block, encoder
-    from .ops.linear.packed import store
+    from .ops.block.mixer import mixer, mixer_block
+    from .ops.conv.packed import store
+    from .ops.stem.cpu import stem
 
     if threads is not None:
         team.set_threads(threads)
     scores, mix, attend = attention(dtype)
     functions = {**_functions("cpu"), "scores": scores, "mix": mix}
-    fused = {"encoder": encoder, "block": block, "attend": attend}
+    fused = {"encoder": encoder, "block": block, "attend": attend, "stem": stem}
+    fused |= {"mixer": mixer, "mixer_block": mixer_block}
     return Ops("cpu", dtype, **functions, backward=_backward("cpu"), fused=fused, store=store)

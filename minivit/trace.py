@@ -61,7 +61,7 @@ class Tap:
         return x
 
     def _replace(self, name, x):
-        patched = np.asarray(self.patch[name](x))
+        patched = np.asarray(self.patch[name](np.asarray(x)))
         if patched.shape != x.shape:
             raise InputError(f"patch of {name} returned shape {patched.shape}, expected {x.shape}")
         return patched.astype(x.dtype, copy=False)

@@ -53,6 +53,31 @@ IN_MODEL = {
     "first norm at the wrong stream": ('x, p["ln1"]', 'saved["resid_mid"], p["ln1"]'),
     "final norm at its own output": ('x, params["norm"]', 'tokens, params["norm"]'),
 }  # fmt: skip
+#: mistake -> (op, what is right, what is planted); ops that only hybrids have
+IN_HYBRID_OPS = {
+    "conv, padded at the wrong end": ("conv", "(top, bottom), (left, right) =", "(bottom, top), (right, left) ="),
+    "conv, windows overwrite each other": ("conv", "stride)[...] += parts", "stride)[...] = parts"),
+    "conv, windows in reverse": ("conv", "dw = windows(x, len(w), stride)", "dw = windows(x, len(w), stride)[:, ::-1]"),
+    "standardise, stretch forgotten": ("standardise", "dw = dy - centred * along", "dw = dy"),
+    "standardise, mean forgotten": ("standardise", "(dw - dw.mean((0, 1, 2)))", "dw"),
+    "standardise, eps in the root": ("standardise", "np.maximum(root, ", "np.maximum(deviation, "),
+    "groupnorm, mean forgotten": ("groupnorm", " - _mean(dx)", ""),
+    "groupnorm, stretch forgotten": ("groupnorm", " - normal * _mean(dx * normal)", ""),
+    "groupnorm, not divided by the deviation": ("groupnorm", "(dx * inverse)", "dx"),
+    "groupnorm, dscale of the raw gradient": ("groupnorm", "(dy * normal.reshape(x.shape)).sum", "dy.sum"),
+    "relu, not a step": ("relu", "(y > 0)", "y"),
+    "max_pool, to the whole window": ("max_pool", "+= dy * hit", "+= dy"),
+}  # fmt: skip
+#: mistake -> (what is right, what is planted); all in minivit/models/hybrid_backward.py
+IN_HYBRID = {
+    "shortcut dropped": ("return dx + dout, grads", "return dx, grads"),
+    "main path dropped": ("return dx + dout, grads", "return dout, grads"),
+    "ReLU of the sum forgotten": ('ops.backward.relu(tap("out", dout), made(saved, "out"))', 'tap("out", dout)'),
+    "ReLU before the pooling forgotten": ("ops.backward.relu(dy, y)", "dy"),
+    "gradient of the standardised weights": ('    dw = ops.backward.standardise(dw, p[conv]["w"], *settings)\n', ""),
+    "convolution with the raw weights": ('ops.standardise(p[conv]["w"], *settings), stride', 'p[conv]["w"], stride'),
+    "projection reads the wrong map": ('"proj_norm", x, stride', '"proj_norm", x[:, ::-1], stride'),
+}  # fmt: skip
 
 
 def module_with(file, right, planted):

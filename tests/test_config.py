@@ -42,6 +42,11 @@ PARAMETERS = {
     "Mixer-B/16": 59_880_472,
     "Mixer-B/32": 60_293_428,
     "Mixer-L/16": 208_196_168,
+    "LiT-B16B": 195_871_489,
+    "LiT-B16B_2": 195_280_897,
+    "LiT-L16L": 638_443_521,
+    "LiT-L16S": 331_140_353,
+    "LiT-L16Ti": 311_913_089,
 }
 
 
@@ -61,6 +66,7 @@ def test_every_variant_has_the_published_number_of_parameters():
         ("R50+B/16", "R50+ViT-B/16"),
         ("r26_s_32", "R26+ViT-S/32"),
         ("mixer-b16", "Mixer-B/16"),
+        ("lit-l16ti", "LiT-L16Ti"),
     ],
 )
 def test_names_resolve_the_way_people_write_them(written, meant):

@@ -1,6 +1,6 @@
 """Make the model in the box out of its training runs: one float16 file, its card, its picture.
 
-    python weights/bundle.py run24 run32 final --data cifar10.npz --machine "2 cores of …"
+    python weights/bundle.py small full --data cifar10.npz --machine "2 cores of …"
 
 The runs are those of the card, below, each fine-tuned from the one before.  Every figure of the card is read from their
 logs or measured here, on the file that is written, with the code of `minivit eval`.
@@ -42,19 +42,17 @@ CIFAR-10. It is what `minivit.load()`, `minivit demo` and `minivit classify` use
 ## How it was made
 
 ```sh
-minivit train --data cifar10.npz --preset cifar10 --output run24 --dtype bfloat16
-minivit finetune run24/last.safetensors --data cifar10.npz --preset cifar10-finish --size 32x32 --no-auto \\
-  --output run32 --dtype bfloat16          # stopped with Ctrl-C after the test of epoch {stopped}
-minivit finetune run32/last.safetensors --data cifar10.npz --preset cifar10-finish --epochs {epochs} \\
-  --warmup {warmup} --output final --dtype bfloat16
+minivit train --data cifar10.npz --preset cifar10 --output small --dtype bfloat16
+minivit finetune small/last.safetensors --data cifar10.npz --preset cifar10-finish --size 32x32 \\
+  --output full --dtype bfloat16
 minivit eval --data cifar10.npz --tier cpu # {top1:.2%}
 ```
 
-First 24×24 pixels, which is half the work, then 32×32. What makes few epochs enough are Muon (`minivit/train/muon.py`)
-and mimetic initialisation (`minivit/train/mimetic.py`); the rest is usual: label smoothing, pictures moved and
-mirrored, TrivialAugment, a moving average of the parameters. The second run went without TrivialAugment and began to
-learn its pictures by heart: the training loss fell, the test loss no longer did. So it was stopped, and the third run
-has it again.
+First {epochs[0]} epochs at 24×24 pixels, which is half the work, then {epochs[1]} at 32×32. What makes few epochs
+enough are Muon (`minivit/train/muon.py`) and mimetic initialisation (`minivit/train/mimetic.py`); the rest is usual:
+label smoothing, pictures moved and mirrored, TrivialAugment, a moving average of the parameters. TrivialAugment
+matters: an earlier second run went without it and began to learn its pictures by heart, the training loss fell and the
+test loss no longer did.
 
 ![Loss and accuracy of the runs, one after the other]({name}.png)
 
@@ -83,12 +81,7 @@ def main():
     model = minivit.load(HERE / f"{BUNDLED}.safetensors", "cpu")
     result = evaluate(model, data.load(args.data, train=False).test, batch=100)
     tests = [log.read(run / "tests.csv", log.TESTS) for run in args.runs]
-    ends = [rows[-1]["step"] for rows in tests]
-    steps = [
-        [r for r in log.read(run / "log.csv", log.STEPS) if r["step"] <= e]
-        for run, e in zip(args.runs, ends, strict=True)
-    ]
-    draw(steps, tests).save(HERE / f"{BUNDLED}.png")
+    draw([log.read(run / "log.csv", log.STEPS) for run in args.runs], tests).save(HERE / f"{BUNDLED}.png")
     (HERE / f"{BUNDLED}.md").write_text(card(model, result, tests, settings, args), encoding="utf-8")
     print(f"{result.top1:.2%} of {result.images:,} pictures")
 
@@ -127,9 +120,8 @@ def card(model, result, tests, settings, args):
         **{name: getattr(config, name) for name in ("name", "blocks", "width", "heads", "mlp", "patch")},
         size="×".join(map(str, config.image)), parameters=params.count(config), top1=result.top1, top5=result.top5,
         megabytes=(HERE / f"{BUNDLED}.safetensors").stat().st_size / 1e6, machine=args.machine, seed=recipe.seed,
-        data=f"CIFAR-10, {settings[0].train:,} pictures to learn from", stopped=tests[1][-1]["epoch"],
-        minutes=" + ".join(f"{rows[-1]['seconds'] / 60:.0f}" for rows in tests), epochs=recipe.epochs,
-        warmup=recipe.warmup,
+        data=f"CIFAR-10, {settings[0].train:,} pictures to learn from", epochs=[one.recipe.epochs for one in settings],
+        minutes=" + ".join(f"{rows[-1]['seconds'] / 60:.0f}" for rows in tests),
         table=Table(("class", "images", "correct", "accuracy", "confused_with", "times"), result.per_class()),
     )  # fmt: skip
 

@@ -8,16 +8,20 @@ import json
 from pathlib import Path
 
 from ..errors import InputError, nearest
-from . import forward, gradients, positions, preprocess, training
+from . import forward, gradients, lit, positions, preprocess, tokenizer, training
 
 #: family in case.json -> function(case, tier, dtype, against) -> list of Verdict
 KINDS = {
     "vit_jax_vit": forward.check,
+    "vit_jax_hybrid": forward.check,
+    "vit_jax_mixer": forward.check,
     "huggingface": forward.check,
     "timm": forward.check,
     "real_size": forward.check,
     "posembed_interpolation": positions.check,
     "preprocess": preprocess.check,
+    "lit": lit.check,
+    "tokenizer": tokenizer.check,
     "training_vit_jax": training.check,
     "gradients_vit_jax": gradients.check,
     "gradients_huggingface": gradients.check,
@@ -35,7 +39,7 @@ def run(folder, tier="ref", dtype="float32", against=None):
     family = case.get("family")
     if family not in KINDS:
         raise InputError(f"{folder}: cannot check cases of the family {family!r}{nearest(family, KINDS)}")
-    if against is not None and KINDS[family] not in (forward.check, gradients.check):
+    if against is not None and KINDS[family] not in (forward.check, gradients.check, lit.check):
         raise InputError(f"{folder}: --against compares tensors and gradients; this case is of the family {family!r}")
     try:
         return KINDS[family]({**case, "folder": folder}, tier, dtype, against)

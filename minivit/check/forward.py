@@ -10,12 +10,13 @@ import numpy as np
 from .. import checkpoints, tiers
 from ..files import read_arrays
 from ..model import Model
-from . import recipe
+from . import recipe, stem_names
 from .verdict import judge
 
-#: name in a golden case -> minivit's name (minivit/names.py)
+#: name in a golden case -> minivit's name (minivit/names)
 OUTSIDE = {
     "embedding": "embed.patches",
+    "stem": "embed.patches",
     "patch_embed": "embed.patches",
     "patch_embeddings": "embed.patches",
     "tokens": "embed.tokens",
@@ -23,6 +24,7 @@ OUTSIDE = {
     "posembed": "embed.out",
     "embeddings": "embed.out",
     "encoder_norm": "final.norm",
+    "pre_head_layer_norm": "final.norm",
     "last_hidden_state": "final.norm",
     "norm": "final.norm",
     "fc_norm": "final.norm",
@@ -33,6 +35,7 @@ OUTSIDE = {
     "cls_logits": "head.class_logits",
     "distillation_logits": "head.distill_logits",
     "logits": "logits",
+    "reconstruction": "painted",
 }
 IN_BLOCK = {
     "ln1": "ln1.out",
@@ -43,10 +46,17 @@ IN_BLOCK = {
     "attn_ctx": "attn.z",
     "attn_out": "attn.out",
     "resid_mid": "resid_mid",
+    "token_in": "token_mlp.in",
+    "token_fc1": "token_mlp.pre",
+    "token_gelu": "token_mlp.act",
+    "token_fc2": "token_mlp.out",
     "ln2": "ln2.out",
     "fc1": "mlp.pre",
     "gelu": "mlp.act",
     "fc2": "mlp.out",
+    "channel_fc1": "mlp.pre",
+    "channel_gelu": "mlp.act",
+    "channel_fc2": "mlp.out",
     "out": "resid_post",
 }
 
@@ -57,7 +67,10 @@ def check(case, tier, dtype, against):
     tensors = [tensor["name"] for tensor in case["tensors"]]
     stems = {name: name.removesuffix("__f64") for name in tensors}
     found = against if against is not None else produce(case, set(stems.values()), tier, dtype)
-    return [judge(name, found.get(stem), expected[name], noise[stem], tier, dtype) for name, stem in stems.items()]
+    hybrid = "resnet" in case["config"]
+    return [
+        judge(name, found.get(stem), expected[name], noise[stem], tier, dtype, hybrid) for name, stem in stems.items()
+    ]
 
 
 def noise_floors(case, expected):
@@ -77,7 +90,8 @@ def produce(case, wanted, tier, dtype):
     model = load_model(case, tier, dtype)
     parts = {name: _NAME.fullmatch(name).groups() for name in wanted}
     keep = {ours(stem, model.config) for _, stem, _ in parts.values()} & set(model.names())
-    traces = {part: model.trace(images, sorted(keep)) for part, images in recipe.inputs(case).items()}
+    hidden = recipe.mask(case)
+    traces = {part: model.trace(images, sorted(keep), **hidden) for part, images in recipe.inputs(case).items()}
     found = {}
     for name, (part, stem, view) in parts.items():
         trace = traces.get(part or "", {})
@@ -102,13 +116,15 @@ def load_model(case, tier, dtype):
     if isinstance(case["weights"], dict):  # too large to store: drawn from a seed
         checkpoint = checkpoints.from_arrays(recipe.parameters(case), case["case"], **overrides)
     else:
-        file = {"vit_jax_vit": "weights.npz", "timm": "model.safetensors", "huggingface": "."}[case["family"]]
+        file = {"timm": "model.safetensors", "huggingface": "."}.get(case["family"], "weights.npz")
         checkpoint = checkpoints.read(folder / file, **overrides)
     return Model(checkpoint.config, checkpoint.params(), tiers.load(tier, dtype))
 
 
 def ours(stem, config):
     """minivit's name of a golden tensor, or None."""
+    if config.family == "hybrid" and (name := stem_names.ours(stem, config)):
+        return name
     if match := re.fullmatch(r"block(\d+)/(\w+)", stem):
         index, tensor = match.groups()
         return f"block{int(index)}.{IN_BLOCK[tensor]}" if tensor in IN_BLOCK else None
@@ -125,10 +141,12 @@ def as_stored(stem, view, x, grid):
     """Our tensor as the golden stores it: heads after tokens, patches as a grid, and perhaps a slice or statistics."""
     if re.fullmatch(r"block\d+/(q|k|v|attn_ctx)", stem):
         x = x.swapaxes(1, 2)  # (B,H,N,K) -> (B,N,H,K)
-    if stem == "embedding":
+    if stem == "reconstruction":
+        x = x.transpose(0, 3, 1, 2)  # (B,h,w,c) -> (B,c,h,w)
+    if stem in ("embedding", "stem"):
         x = x.reshape(len(x), *grid, -1)  # (B,G,D) -> (B,rows,columns,D)
     if view == "slice":
-        return x[0, :4, :4, :8] if stem == "embedding" else x[0, :4, :16]
+        return x[0, :4, :4, :8] if x.ndim == 4 else x[0, :4, :16]  # of a map, or of tokens
     if view == "stats":
         x = x.astype(np.float64)
         return np.array([x.mean(), x.std(), np.sqrt(np.square(x).sum())])

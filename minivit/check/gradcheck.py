@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import params, tiers
-from ..config import ViTConfig
+from .. import models, params, tiers
+from ..config import HybridConfig, Stem, ViTConfig
 from ..gradients import loss_and_gradients
-from ..models import vit
 from ..trace import NO_TAP, make_tap
 
 STEPS = np.logspace(-0.5, -9, 18)
@@ -74,12 +73,31 @@ CASES = {
     "cross_entropy": Case(((3, 5),),
         lambda ops, logits: ops.cross_entropy(logits, TARGETS),
         lambda back, dy, y, logits: dy * back.cross_entropy(logits, TARGETS)),
+    "standardise std": Case(((2, 2, 3, 4),),  # eps 0.1, so that its place shows
+        lambda ops, w: ops.standardise(w, 0.1, "std"),
+        lambda back, dy, y, w: back.standardise(dy, w, 0.1, "std")),
+    "standardise variance": Case(((2, 2, 3, 4),),
+        lambda ops, w: ops.standardise(w, 0.1, "variance"),
+        lambda back, dy, y, w: back.standardise(dy, w, 0.1, "variance")),
+    "conv": Case(((2, 5, 4, 2), (3, 3, 2, 3)),
+        lambda ops, x, w: ops.conv(x, w, 2),
+        lambda back, dy, y, x, w: back.conv(dy, x, w, 2)),
+    "groupnorm": Case(((2, 3, 2, 6), (6,), (6,)),
+        lambda ops, x, scale, bias: ops.groupnorm(x, scale, bias, 3, 0.1),
+        lambda back, dy, y, x, scale, bias: back.groupnorm(dy, x, scale, 3, 0.1)),
+    "relu": Case(((4, 7),), lambda ops, x: ops.relu(x), lambda back, dy, y, x: back.relu(dy, y)),
+    "max_pool": Case(((2, 4, 5, 2),),
+        lambda ops, x: ops.max_pool(x, 3, 2),
+        lambda back, dy, y, x: back.max_pool(dy, x, y, 3, 2)),
 }  # fmt: skip
 TARGETS = np.array([[0.9, 0.1, 0, 0, 0], [0, 0, 1, 0, 0], [0.2, 0.2, 0.2, 0.2, 0.2]])
 
 #: small, but with everything that has a gradient; checked on images of another size than its position table is for
 SMALL = ViTConfig("small", 2, width=8, blocks=2, heads=2, mlp=12, classes=3, image=(4, 4), representation=6)
 IMAGES = (2, 6, 5, 3)
+#: the same of a hybrid
+STEM = Stem((1, 1), width=4, groups=2)
+SMALL_HYBRID = HybridConfig("small", 1, width=8, blocks=1, heads=2, mlp=12, classes=3, image=(16, 16), stem=STEM)
 
 
 def run(ops=None):
@@ -113,7 +131,7 @@ def check_model(ops, config=SMALL, shape=IMAGES):
 
     def loss(pixels, *values):
         changed = params.nest(dict(zip(flat, values, strict=True)))
-        return ops.cross_entropy(vit.forward(changed, pixels, config, ops), targets)
+        return ops.cross_entropy(models.of(config).forward(changed, pixels, config, ops), targets)
 
     return curve(loss, [images, *flat.values()], [tap.store["image"], *params.flatten(tree).values()])
 

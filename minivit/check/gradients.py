@@ -5,6 +5,7 @@ key bias adds the same number to every score of a row, which softmax ignores.
 """
 
 import math
+import re
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def judge_gradient(name, found, reference, largest, dtype):
 def produce(case, tier, dtype):
     """{golden name: our loss, logits or gradient, in the layout of the official weights}."""
     jax = case["family"] == "gradients_vit_jax"
-    overrides = {"pool": case["config"]["classifier"]} if jax else {}
+    overrides = {"pool": case["config"]["classifier"]} if "classifier" in case["config"] else {}
     checkpoint = checkpoints.read(case["folder"] / ("weights.npz" if jax else "."), **overrides)
     model = Model(checkpoint.config, checkpoint.params(), tiers.load(tier, dtype))
     images, found = recipe.inputs(case)[""], {}
@@ -58,6 +59,8 @@ def produce(case, tier, dtype):
         gradients = model.gradients(images, targets)
         found |= {f"{kind}/loss": gradients.loss, "logits": gradients.logits}
         for name, gradient in as_official(flatten(gradients.params), checkpoint).items():
+            if re.search(r"(^|/)gn\w*/", name):  # published GroupNorms are (1,1,1,C)
+                gradient = gradient.reshape(1, 1, 1, -1)
             found[f"{kind}/grad/{name}"] = gradient
         pixels = gradients["image"]
         found[f"{kind}/grad_images"] = pixels if jax else pixels.transpose(0, 3, 1, 2)

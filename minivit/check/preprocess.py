@@ -7,7 +7,7 @@ decoders may differ by a grey level or two.
 import re
 from dataclasses import replace
 
-from ..config import GOOGLE, HUGGING_FACE, IMAGENET_MEAN, IMAGENET_STD, TIMM
+from ..config import GOOGLE, HUGGING_FACE, IMAGENET_MEAN, IMAGENET_STD, LIT, LIT_CROP, TIMM
 from ..errors import InputError
 from ..files import read_arrays
 from ..image import read_pixels
@@ -50,17 +50,21 @@ def _pipeline(case):
         return HUGGING_FACE, True
     if package.startswith("timm"):
         return TIMM, True
+    if "PreprocessImages" in case["notes"][0]:
+        return LIT, False
     if "test" in case["notes"][0] and "tensorflow" in case["source"]:
         return GOOGLE, False
     raise InputError(f"{case['folder']}: minivit does not have the preprocessing of this case")
 
 
 def _settings(policy, options):
-    """What follows the @ in a tensor's name: "224", "64_0.875" (crop fraction), "48x72_bicubic_imagenet"."""
+    """What follows the @ of a name: "224", "64_0.875" (crop fraction), "48x72_bicubic_imagenet", "48_crop1" (LiT)."""
     size, *more = options.split("_")
     height, width = re.fullmatch(r"(\d+)(?:x(\d+))?", size).groups()
     if more == ["bicubic", "imagenet"]:
         policy = replace(policy, resample="bicubic", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    elif more[:1] in (["crop0"], ["crop1"]):
+        policy = LIT_CROP if more == ["crop1"] else LIT
     elif more:
         policy = replace(policy, crop_fraction=float(more[0]))
     return policy, (int(height), int(width or height))
@@ -71,7 +75,7 @@ def _process(pixels, policy, size, new_pillow):
     shape = resized_shape(pixels.shape[:2], policy, size)
     shorter, narrower = pixels.shape[0] - shape[0], pixels.shape[1] - shape[1]
     vertical_first = new_pillow and shorter > max(0, 2 * narrower)
-    return normalise(centre_crop(resize(pixels, shape, policy.resample, vertical_first), size), policy)
+    return normalise(centre_crop(resize(pixels, shape, policy.resample, vertical_first), size, policy.fit), policy)
 
 
 def _is_new(case):

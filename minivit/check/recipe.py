@@ -24,6 +24,14 @@ def inputs(case):
     return {part: x.transpose(0, 2, 3, 1) if channels_first else x for part, x in found.items()}
 
 
+def mask(case):
+    """{"mask": (B,G)} of a case of masked image modelling, which patches are hidden; {} of others."""
+    if "inputs" in case:
+        return {}
+    stored = read_arrays(case["folder"] / "inputs.npz")
+    return {"mask": stored["bool_masked_pos"]} if "bool_masked_pos" in stored else {}
+
+
 def parameters(case):
     """Official parameters drawn from the case's seed; checked against its sha256."""
     weights = case["weights"]

@@ -15,7 +15,10 @@ from ..trace import compare
 FLOAT64 = 1e-10
 
 #: tier -> (times the noise floor, never above) for a float32 run
-FLOAT32 = {"ref": (10, 2e-5), "cpu": (20, 4e-5)}
+FLOAT32 = {"ref": (10, 2e-5), "cpu": (20, 4e-5), "gpu": (20, 2e-5)}
+
+#: …except for hybrids: GroupNorm over few cells amplifies rounding layer after layer, the reference's own too
+HYBRID = 5e-4
 
 #: dtype of the weights -> its rounding unit; a run with such weights is allowed ten of them
 ROUNDING = {"bfloat16": 2**-8, "float16": 2**-11, "int8": 1 / 127}
@@ -33,25 +36,25 @@ class Verdict:
     note: str = ""
 
 
-def judge(name, found, reference, noise, tier, dtype):
+def judge(name, found, reference, noise, tier, dtype, hybrid=False):
     """The verdict on `found` (None: not produced).
 
     name: a truth, computed in float64, ends in "__f64"; noise: the absolute error of the reference's own float32 run.
     """
     reference = np.asarray(reference)
     scale = max(float(np.abs(reference).max(initial=0)), np.finfo(np.float32).tiny)
-    tolerance = _tolerance(name, noise / scale, tier, dtype)
+    tolerance = _tolerance(name, noise / scale, tier, dtype, hybrid)
     ok, error, note = compare(found, reference, tolerance)
     return Verdict(name, ok, error, noise / scale, tolerance, note)
 
 
-def _tolerance(name, noise, tier, dtype):
+def _tolerance(name, noise, tier, dtype, hybrid):
     if dtype in ROUNDING:
         return 10 * ROUNDING[dtype]
     if dtype == "float64" and name.endswith("__f64"):
         return FLOAT64
     times, ceiling = FLOAT32[tier]
-    return min(times * noise, ceiling)
+    return min(times * noise, HYBRID if hybrid else ceiling)
 
 
 def exact(name, found, reference, levels=0.0):

@@ -13,12 +13,12 @@ import numpy as np
 from .. import params
 from ..config import ViTConfig
 from ..errors import InputError
-from . import huggingface, native, timm, vit_jax
+from . import huggingface, native, timm, timm_mixer, vit_jax, vit_jax_lit
 from .files import open_source, source_of
 from .found import configure
 from .rules import check
 
-LAYOUTS = (native, vit_jax, huggingface, timm)
+LAYOUTS = (native, vit_jax_lit, vit_jax, huggingface, timm, timm_mixer)
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,12 @@ def read(path, **overrides):
     return _checkpoint(path, _recognise(open_source(path)), overrides)
 
 
-def from_arrays(arrays, name, **overrides):
-    """The same for {official name: array} in memory, without any config.json; ``name`` is the file's in messages."""
-    return _checkpoint(name, _recognise(source_of(arrays, name)), overrides)
+def from_arrays(arrays, name, tables=None, **overrides):
+    """The same for {official name: array} in memory; ``name`` is the file's in messages.
+
+    ``tables``: what would stand beside the file, {"config.json": {…}}.
+    """
+    return _checkpoint(name, _recognise(source_of(arrays, name, tables or {})), overrides)
 
 
 def _recognise(source):
@@ -114,7 +117,10 @@ def describe(path):
     report = _first_look(path, source)
     try:
         found = _recognise(source)
-        report |= {"what": "a plain Vision Transformer", "family": found.family, "layout": found.layout}
+        kinds = {family: what for _, family, what in vit_jax.RELATIVES}
+        kinds["masked"] = "a Vision Transformer for masked image modelling"
+        what = kinds.get(found.family, "a plain Vision Transformer")
+        report |= {"what": what, "family": found.family, "layout": found.layout}
         report |= _summary(_checkpoint(path, found, {}))
     except InputError as error:
         report["problem"] = str(error)

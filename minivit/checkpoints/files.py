@@ -1,12 +1,12 @@
 """From a path to the arrays behind it: which file, container and shards.  Content decides, never the suffix."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError
 from .arrays_npz import open_npz
 from .arrays_safetensors import open_safetensors
-from .json_table import read_json
+from .json_table import Table, read_json
 from .stored import StoredArray, dtype_name, one_line
 
 #: First bytes of files that people try and that are refused, with what they are.
@@ -26,6 +26,7 @@ class Source:
     file: Path
     container: str  # "npz" | "safetensors" | "memory"
     arrays: dict[str, StoredArray]
+    tables: dict = field(default_factory=dict)  # in memory: what JSON files beside it would hold
 
     @property
     def bytes(self):
@@ -34,8 +35,10 @@ class Source:
 
     def beside(self, name):
         """The JSON object in the file of that name in the same folder, as a Table; None if there is no such file."""
+        if self.container == "memory":
+            return Table(name, self.tables[name]) if name in self.tables else None
         path = self.file.parent / name
-        return read_json(path) if self.container != "memory" and path.exists() else None
+        return read_json(path) if path.exists() else None
 
 
 def open_source(path):
@@ -60,10 +63,10 @@ def open_source(path):
         raise InputError(f"{path}: cannot be read ({one_line(error)}); check the path and its permissions") from None
 
 
-def source_of(arrays, name):
-    """{name: array} in memory, as if it had been read from a file of the given name."""
+def source_of(arrays, name, tables):
+    """{name: array} in memory, as if it had been read from a file of the given name, and {file name: JSON object}."""
     stored = {n: StoredArray(Path(name), n, a.shape, dtype_name(a.dtype), lambda _, a=a: a) for n, a in arrays.items()}
-    return Source(Path(name), "memory", stored)
+    return Source(Path(name), "memory", stored, tables)
 
 
 def _in_folder(folder):

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ class Found:
     """A file as its layout's module sees it, before its tensors are compared with the layout's table."""
 
     layout: str
-    family: str  # "vit" | "deit" | "hybrid" | "mixer"
+    family: str  # "vit" | "deit" | "masked" | "hybrid" | "mixer"
     path: Path
     arrays: dict  # name in the layout's standard spelling -> StoredArray
     rules: dict | None  # see rules.py; None: the names are ours
@@ -24,6 +25,7 @@ class Found:
     warnings: list = field(default_factory=list)
     assumed: dict = field(default_factory=dict)  # field -> warning: a guess, which giving the field silences
     needed: dict = field(default_factory=dict)  # field -> why the file does not tell it: the field must be given
+    nested: Callable = lambda found, overrides: overrides  # what is given -> fields, for configs made of several
 
     def dims(self, name, rank):
         """The shape of a tensor that tells sizes.  Raises InputError if it is missing or has not ``rank`` axes."""
@@ -37,11 +39,16 @@ class Found:
     def image_from(self, position):
         """Set the image size by the position table: what is not prefix is a square grid, or the size must be given."""
         rows = self.dims(position, 3)[1] - self.fields["prefix"]
-        side = math.isqrt(max(rows, 0))
-        if side and side**2 == rows:
-            self.fields["image"] = (side * self.fields["patch"],) * 2
+        self.image_of(max(rows, 0), f"{position!r} has positions for")
+
+    def image_of(self, patches, told):
+        """Set the image size by the number of patches: they are a square grid, or the size must be given."""
+        side = math.isqrt(patches)
+        if side and side**2 == patches:
+            cell = self.fields["patch"] * (self.fields["stem"].scale if "stem" in self.fields else 1)
+            self.fields["image"] = (side * cell,) * 2
         else:
-            self.needed["image"] = f"{position!r} has positions for {rows} patches, which is not a square grid"
+            self.needed["image"] = f"{told} {patches} patches, which is not a square grid"
 
     def count_blocks(self, prefix):
         """How many different numbers follow the prefix; a gap in the numbering shows up later as a missing tensor."""
@@ -61,16 +68,17 @@ def configure(found, overrides):
     """
     file, kind = found.path.name, FAMILIES.get(found.family, FAMILIES["vit"])
     known = [f.name for f in fields(kind)]
-    for name in overrides:
-        if name not in known:
-            raise InputError(f"a config has no field {name!r}{nearest(name, known)}")
     for name, why in found.needed.items():
         if name not in overrides:
             raise InputError(f"{file}: {why}; give {name}=…")
+    overrides = found.nested(found, overrides)
+    for name in overrides:
+        if name not in known:
+            raise InputError(f"a config has no field {name!r}{nearest(name, known)}")
     try:
         config = kind(**{"name": file, **found.fields, **overrides})
         if 0 in config.grid:
-            raise InputError(f"{file}: image {config.image} is smaller than one patch of {config.patch} pixels")
+            raise InputError(f"{file}: image {config.image} is smaller than one patch of {config.cell} pixels")
     except (TypeError, IndexError) as error:
         raise InputError(f"{file}: a config field has a value of the wrong kind ({error})") from None
     named = "name" in found.fields or "name" in overrides
@@ -80,9 +88,9 @@ def configure(found, overrides):
 #: Fields that make two configs the same variant, as far as they have them
 STRUCTURE = (
     *("family", "patch", "width", "blocks", "heads", "mlp", "channels", "pool", "prefix", "distilled_head"),
-    *("stem", "token_mlp"),
+    *("resnet", "token_mlp"),
 )
-TITLES = {"vit": "ViT", "deit": "DeiT", "hybrid": "Hybrid", "mixer": "Mixer"}
+TITLES = {"vit": "ViT", "deit": "DeiT", "masked": "Masked ViT", "hybrid": "Hybrid", "mixer": "Mixer"}
 
 
 def published_name(config, family):

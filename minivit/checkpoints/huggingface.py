@@ -11,7 +11,7 @@ from ..errors import InputError
 from . import preprocessors
 from .found import Found
 from .json_table import Table
-from .rules import convolution, linear, same, tokens
+from .rules import convolution, linear, pointwise, same, tokens
 
 LAYER = "encoder.layer.*"
 PATCHES = "embeddings.patch_embeddings.projection.weight"
@@ -50,6 +50,14 @@ WITH_TEACHER = {
     "head_distill.b": ("distillation_classifier.bias", "C", same),
 }
 
+MASKED = {
+    "embed.mask": ("embeddings.mask_token", "1 1 D", same),
+    "decoder.w": ("decoder.0.weight", "O D 1 1", pointwise),
+    "decoder.b": ("decoder.0.bias", "O", same),
+}
+#: How names begin that have no `vit.` or `deit.` in front
+HEADS = ("classifier.", "cls_classifier.", "distillation_classifier.", "decoder.")
+
 #: Version 5 -> version 4, inside a layer.
 RENAMED = {
     "attention.q_proj": "attention.attention.query",
@@ -65,21 +73,22 @@ GELU = {"gelu": "erf", "gelu_pytorch_tanh": "tanh", "gelu_new": "tanh"}
 def recognise(source):
     """What the file and its config.json hold, or None if it is not of this layout.
 
-    Raises InputError for masked image modelling, other model types, and a config.json that is missing or broken.
+    Raises InputError for other model types, and a config.json that is missing or broken.
     """
     arrays = _version_4(source)
     if PATCHES not in arrays:
         return None
-    masked = [name for name in arrays if name == "embeddings.mask_token" or name.startswith("decoder.")]
-    if masked:
-        raise InputError(f"{source.file.name}: {masked[0]!r}: masked image modelling is not supported")
     config = source.beside("config.json")
     if config is None:
         raise InputError(f"{source.file}: a Hugging Face checkpoint needs its config.json, put it into the same folder")
     family = _family(config, arrays)
-    found = Found("huggingface", family, source.file, arrays, _rules(family, arrays))
-    found.fields = _sizes(config) | _output(found, config)
-    _preprocess(found, source.beside("preprocessor_config.json") or Table("preprocessor_config.json", {}))
+    masked = "decoder.0.weight" in arrays
+    rules = rules_of(family, "cls_classifier.weight" in arrays, masked)
+    found = Found("huggingface", "masked" if masked else family, source.file, arrays, rules)
+    found.fields = {**_sizes(config), **_output(found, config), "prefix": 2 if family == "deit" else 1}
+    if masked:
+        _check_stride(config, found.fields["patch"])
+    _preprocess(found, family, source.beside("preprocessor_config.json") or Table("preprocessor_config.json", {}))
     return found
 
 
@@ -104,10 +113,18 @@ def _family(config, arrays):
     return family
 
 
-def _rules(family, arrays):
-    if "cls_classifier.weight" in arrays:
+def rules_of(family, distilled, masked=False):
+    """The table of a model: "vit" or "deit", with a head for the distillation token or for hidden patches, or none."""
+    if distilled:
         return WITH_TEACHER
-    return DEIT if family == "deit" else RULES
+    return (DEIT if family == "deit" else RULES) | (MASKED if masked else {})
+
+
+def _check_stride(config, patch):
+    """transformers itself wants the two to be equal when patches are hidden."""
+    stride = config.whole("encoder_stride", 16)
+    if stride != patch:
+        raise config.wrong(f"encoder_stride is {stride}, expected {patch}, the size of a patch")
 
 
 def _sizes(config):
@@ -137,7 +154,7 @@ def _output(found, config):
     """The fields of pooling and heads; sets the labels and drops a pooler that the classifier does not read."""
     arrays = found.arrays
     head = next((name for name in ("classifier.weight", "cls_classifier.weight") if name in arrays), None)
-    fields = {"prefix": 2 if found.family == "deit" else 1, "distilled_head": "cls_classifier.weight" in arrays}
+    fields = {"distilled_head": "cls_classifier.weight" in arrays}
     if head is None:
         return fields | {"classes": None, "representation": _pooler(found, config)}
     if [arrays.pop(name) for name in ("pooler.dense.weight", "pooler.dense.bias") if name in arrays]:
@@ -164,8 +181,8 @@ def _labels(config):
     return tuple(names[i] for i in ids) or None
 
 
-def _preprocess(found, settings):
+def _preprocess(found, family, settings):
     try:
-        found.fields["preprocess"] = preprocessors.huggingface(settings, found.family, found.fields["image"])
+        found.fields["preprocess"] = preprocessors.huggingface(settings, family, found.fields["image"])
     except InputError as error:
         found.needed["preprocess"] = str(error)

@@ -14,7 +14,7 @@ from .. import params, records
 from ..config import FAMILIES
 from ..errors import InputError, nearest
 from ..files import replacing
-from ..preprocess import RESAMPLERS
+from ..preprocess import FITS, RESAMPLERS
 from .found import Found
 from .json_table import Table
 from .stored import DAMAGE, one_line
@@ -49,7 +49,7 @@ def write(path, config, tree, labels=None, provenance=None, dtype="float32"):
 
 def _number(name, array, dtype):
     with np.errstate(over="ignore"):
-        array = np.asarray(array).astype(dtype)
+        array = np.asarray(array).astype(dtype, order="C")  # safetensors writes the memory as it lies
     if not np.isfinite(array).all():
         raise InputError(f"{name} holds numbers that are not finite in {dtype}; nothing was written")
     return array
@@ -104,8 +104,8 @@ def _config(about):
     except InputError as error:
         raise about.wrong(str(error)) from None
     policy = config.preprocess
-    if policy.resample not in RESAMPLERS or policy.fit not in ("stretch", "shorter"):
-        known = f"{nearest(policy.resample, RESAMPLERS)}; fit is 'stretch' or 'shorter'"
+    if policy.resample not in RESAMPLERS or policy.fit not in FITS:
+        known = f"{nearest(policy.resample, RESAMPLERS)}; fit is one of {', '.join(FITS)}"
         raise about.wrong(f"config: preprocess has resample {policy.resample!r} and fit {policy.fit!r}{known}")
     return config
 

@@ -1,8 +1,8 @@
 """timm and the original DeiT: query, key and value are fused; the hub's files have timm's config.json beside them."""
 
-from ..config import DEIT, SIZES, VARIANTS
+from ..config import DEIT, SIZES, TIMM, VARIANTS
 from ..errors import InputError
-from . import preprocessors
+from . import preprocessors, timm_hybrid
 from .found import Found
 from .json_table import Table
 from .rules import convolution, linear, same, tokens
@@ -40,6 +40,8 @@ RULES = {
 DISTILLED = {"embed.prefix": ("cls_token|dist_token", "1 1 D", tokens)}
 #: With average pooling the final norm acts on the pooled feature and has another name.
 AVERAGE = {"norm.scale": ("fc_norm.weight", "D", same), "norm.bias": ("fc_norm.bias", "D", same)}
+#: timm's name of an activation -> ours
+ACTIVATIONS = {"gelu": "erf", "gelu_tanh": "tanh"}
 
 
 def recognise(source):
@@ -47,18 +49,35 @@ def recognise(source):
     arrays = source.arrays
     if PATCHES not in arrays:
         return None
-    rules = RULES | (DISTILLED if "dist_token" in arrays else {}) | (AVERAGE if "fc_norm.weight" in arrays else {})
+    rules = rules_of("dist_token" in arrays, "fc_norm.weight" in arrays)
     found = Found("timm", "vit", source.file, arrays, rules)
     config = source.beside("config.json") or Table("config.json", {})
     pretrained = config.table("pretrained_cfg")
-    found.fields = _sizes(found)
+    found.fields = _sizes(found) | {"gelu": gelu_of(config.table("model_args"))}
+    timm_hybrid.add_stem(found)
     _pool(found, config)
     _heads(found, config)
     _image(found, pretrained)
-    found.family = _family(found, config)
-    _preprocess(found, pretrained)
-    found.labels = _labels(found, config if "label_names" in config.values else pretrained)
+    if found.family == "hybrid":
+        find_preprocess(found, pretrained, TIMM, "timm's way")
+    else:
+        found.family = _family(found, config)
+        find_preprocess(found, pretrained, DEIT, "DeiT's way")
+    found.labels = labels_of(found, config if "label_names" in config.values else pretrained)
     return found
+
+
+def rules_of(distilled, average):
+    """The table of a model with or without a distillation token, and with or without a norm after average pooling."""
+    return RULES | (DISTILLED if distilled else {}) | (AVERAGE if average else {})
+
+
+def gelu_of(arguments):
+    """Our name of the activation in model_args.  Raises InputError for one that is not known here."""
+    activation = arguments.get("act_layer", "gelu")
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise arguments.wrong(f"act_layer {activation!r}, expected one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[activation]
 
 
 def _sizes(found):
@@ -76,7 +95,6 @@ def _sizes(found):
         "distilled_head": "head_dist.weight" in arrays,
         "norm_after_pool": "fc_norm.weight" in arrays,
         "qkv_bias": "blocks.0.attn.qkv.bias" in arrays,
-        "gelu": "erf",
         "eps": 1e-6,
         "position_resize": "bicubic_antialias_float32",
     }
@@ -126,10 +144,11 @@ def _family(found, config):
     return "deit" if published or found.fields["prefix"] == 2 else "vit"
 
 
-def _preprocess(found, pretrained):
+def find_preprocess(found, pretrained, usual, way):
+    """Set what pretrained_cfg tells; where there is none, `usual`, called `way` in the warning."""
     if not pretrained.values:
-        found.fields["preprocess"] = DEIT
-        guess = "DeiT's way assumed (choose with preprocess=, --preprocess)"
+        found.fields["preprocess"] = usual
+        guess = f"{way} assumed (choose with preprocess=, --preprocess)"
         found.assumed["preprocess"] = f"the file does not say how to prepare images: {guess}"
         return
     try:
@@ -138,7 +157,8 @@ def _preprocess(found, pretrained):
         found.needed["preprocess"] = str(error)
 
 
-def _labels(found, config):
+def labels_of(found, config):
+    """The label_names, or None.  Raises InputError if they are not one name per class."""
     names = config.get("label_names")
     if names is None:
         return None

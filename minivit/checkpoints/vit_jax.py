@@ -13,6 +13,7 @@ import numpy as np
 
 from ..config import GOOGLE
 from ..errors import InputError
+from . import vit_jax_hybrid, vit_jax_mixer
 from .found import Found
 from .rules import from_heads, same, to_rows
 
@@ -50,7 +51,8 @@ RULES = {
 RELATIVES = (
     (r"(img|txt)/", "lit", "a LiT model (image and text tower)"),
     (r"conv_root/", "hybrid", "a hybrid (ResNet stem and Vision Transformer)"),
-    (r"(MixerBlock_\d+|Mixer)/", "mixer", "an MLP-Mixer"),
+    (r"MixerBlock_\d+/", "mixer", "an MLP-Mixer"),
+    (r"Mixer/", "old mixer", "an MLP-Mixer with big_vision's older names"),
 )
 
 
@@ -75,18 +77,27 @@ def recognise(source):
     """What the file holds, or None if it is not of this layout.  Raises InputError for related families."""
     arrays, ignored = subtree(source.arrays)
     other = relative(arrays)
-    if other:
-        raise InputError(f"{source.file.name}: this is {other[1]}; this version reads plain ViT and DeiT")
+    if other and other[0] == "mixer":
+        return _without(ignored, vit_jax_mixer.recognise(source.file, arrays))
+    if other and other[0] != "hybrid":
+        raise InputError(f"{source.file.name}: this is {other[1]}; this version reads ViT, DeiT, hybrids and Mixers")
     if "embedding/kernel" not in arrays:
         return None
-    arrays = _linen(_unstacked(source.file.name, arrays))
+    arrays = linen(_unstacked(source.file.name, arrays))
     arrays = {name: _squeezed(name, array) for name, array in arrays.items()}
     if "pos_embedding" in arrays and POSITION not in arrays:
         arrays[POSITION] = arrays.pop("pos_embedding")
     found = Found("vit_jax npz", "vit", source.file, arrays, RULES)
+    _configure(found)
+    if other:
+        vit_jax_hybrid.add_stem(found)
+    found.image_from(POSITION)
+    return _without(ignored, found)
+
+
+def _without(ignored, found):
     if ignored:
         found.warnings.append(f"{ignored} arrays beside the model (optimizer state) are ignored")
-    _configure(found)
     return found
 
 
@@ -109,7 +120,6 @@ def _configure(found):
         "classes": found.dims("head/kernel", 2)[1] if "head/kernel" in arrays else None,
     }
     _add_class_position(found)
-    found.image_from(POSITION)
 
 
 def _add_class_position(found):
@@ -131,9 +141,9 @@ def _squeezed(name, array):
     return array
 
 
-def _linen(arrays):
+def linen(arrays):
     """The names of the children of every block, numbered per class: LayerNorm_0, …_2 -> LayerNorm_0, …_1."""
-    child = re.compile(r"(Transformer/encoderblock_\d+/\w+_)(\d+)(?=/)")
+    child = re.compile(r"((?:img/Transformer|txt/Encoder_0|Transformer)/encoderblock_\d+/\w+_)(\d+)(?=/)")
     numbers = {}
     for match in filter(None, map(child.match, arrays)):
         numbers.setdefault(match[1], set()).add(match[2])

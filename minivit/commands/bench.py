@@ -52,7 +52,9 @@ def run(args):
 
 
 def _engines():
-    return [(tier, dtype) for tier, dtypes in tiers.TIERS.items() for dtype in dtypes if dtype != "float64"]
+    """(tier, dtype) of all that this machine can run."""
+    available = [tier for tier in tiers.TIERS if not tiers.obstacle(tier)]
+    return [(tier, dtype) for tier in available for dtype in tiers.TIERS[tier] if dtype != "float64"]
 
 
 def _row(config, tier, dtype, batch, seconds):

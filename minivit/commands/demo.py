@@ -1,4 +1,5 @@
 """Walk one picture through a Vision Transformer, step by step, and draw where it looks; needs no file and no network.
+Of a Mixer, which looks nowhere, every tensor of the walk is drawn.
 
 Without an image it paints its own; without weights it takes the bundled model, which knows the ten classes of CIFAR-10.
 `--model demo` is a model that was never trained, for comparison.
@@ -18,7 +19,8 @@ EXAMPLE = "minivit demo cat.jpg --weights deit_tiny.safetensors -o cat-attention
 #: The tensors that are told as numbered steps, where the model has them
 TOLD = (
     *("image", "embed.patches", "embed.tokens", "embed.out"),
-    *("block0.attn.probs", "block0.resid_mid", "block0.mlp.act", "block0.resid_post", "block{last}.resid_post"),
+    *("block0.attn.probs", "block0.token_mlp.in", "block0.token_mlp.act"),
+    *("block0.resid_mid", "block0.mlp.act", "block0.resid_post", "block{last}.resid_post"),
     *("final.norm", "head.pooled", "logits"),
 )
 
@@ -52,8 +54,12 @@ def walk(model, args):
     image = args.image or painting(model)[1].draw()
     known = names.of(model.config)
     listed = known if args.full else [name for name in known if _outlines(name, model.config)]
-    trace = model.trace(image, [*listed, "block*.attn.probs"], args.size)
-    plots.attention_figure(trace, name="demo model, never trained" if untrained(model) else None).save(args.output)
+    if model.config.family == "mixer":
+        trace = model.trace(image, listed, args.size)
+        trace.show().save(args.output)
+    else:
+        trace = model.trace(image, [*listed, "block*.attn.probs"], args.size)
+        plots.attention_figure(trace, name="demo model, never trained" if untrained(model) else None).save(args.output)
 
     ready = fastest(model, image, args.size)
     rows = trace.table(listed).rows
@@ -81,9 +87,12 @@ def untrained(model):
 def tell(model, image, steps, top, output):
     """Print the walk for people."""
     config = model.config
-    print(f"{image} → {config.name}: {config.blocks} blocks, {config.heads} heads, {params.count(config):,} parameters")
-    print(f"Every patch of {config.patch}×{config.patch} pixels becomes a token, a vector of {config.width} numbers.")
-    print("In every block the tokens read each other (attention), then each is worked on by itself (MLP).\n")
+    mixer = config.family == "mixer"
+    heads = "" if mixer else f"{config.heads} heads, "
+    print(f"{image} → {config.name}: {config.blocks} blocks, {heads}{params.count(config):,} parameters")
+    print(f"Every patch of {config.cell}×{config.cell} pixels becomes a token, a vector of {config.width} numbers.")
+    how = "an MLP across tokens, the same for every channel" if mixer else "attention"
+    print(f"In every block the tokens read each other ({how}), then each is worked on by itself (MLP).\n")
 
     wanted = [name.format(last=config.blocks - 1) for name in TOLD]
     told = [row for row in steps if row["name"] in wanted]
@@ -97,7 +106,7 @@ def tell(model, image, steps, top, output):
     if untrained(model):
         print("These weights are random, never trained: the answer means nothing. Walk through a trained model with")
         print(f"  {EXAMPLE}")
-    print(f"\n{output}: where it looks, head by head and block by block")
+    print(f"\n{output}: {'every tensor of the walk' if mixer else 'where it looks, head by head and block by block'}")
 
 
 def fastest(model, image, size, runs=3):

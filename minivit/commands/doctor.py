@@ -6,11 +6,12 @@ from importlib import metadata
 
 from .. import __version__, tiers
 from ..errors import InputError
+from ..gpu import machine
 from ..loading import found_weights, weights_folders
 from . import options
 
 EXAMPLE = "minivit doctor --json"
-PACKAGES = ("numpy", "numba", "pillow", "matplotlib", "safetensors", "pytest", "jupyter")
+PACKAGES = ("numpy", "numba", "pillow", "matplotlib", "safetensors", "huggingface_hub", "pytest", "jupyter")
 
 
 def arguments(parser):
@@ -26,6 +27,7 @@ def run(args):
         "cpus": os.cpu_count(),
         "tiers": {tier: _tier(tier) for tier in tiers.TIERS},
         "kernels": _kernels(),
+        "gpu": machine.lines(),
         "weights_folders": [f"{folder}{'' if folder.is_dir() else ' (not there)'}" for folder in weights_folders()],
         "weights": [str(path) for path in found_weights()],
     }
@@ -41,11 +43,8 @@ def run(args):
 
 
 def _tier(tier):
-    try:
-        tiers.load(tier)
-    except InputError as error:
-        return f"not available: {error}"
-    return f"available in {', '.join(tiers.TIERS[tier])}"
+    obstacle = tiers.obstacle(tier)
+    return f"not available: {obstacle}" if obstacle else f"available in {', '.join(tiers.TIERS[tier])}"
 
 
 def _kernels():

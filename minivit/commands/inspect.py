@@ -23,6 +23,15 @@ def run(args):
             print(f"{'' if i else name:>12}  {line}")
 
 
+def _flat(settings, inside=""):
+    """(field, value) of a config, and of the configs inside it: ("txt.width", 768)."""
+    for field, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{inside}{field}.")
+        else:
+            yield f"{inside}{field}", value
+
+
 def _readable(facts):
     """(heading, lines) of what people want to know."""
     what = " · ".join(filter(None, (facts["what"], facts["layout"], facts["name"])))
@@ -31,8 +40,10 @@ def _readable(facts):
     yield "parameters", [f"{facts['parameters']:,} in {', '.join(facts['dtypes'])}"]
     if facts["config"]:
         settings = dict(facts["config"])
-        preprocess = settings.pop("preprocess")
-        yield "config", [f"{field:<17}{value}" for field, value in settings.items() if value is not None]
+        preprocess = settings.pop("preprocess", None) or settings["img"].pop("preprocess")
+        fields = {field: value for field, value in _flat(settings) if value is not None}
+        width = max(17, *(len(field) + 2 for field in fields))
+        yield "config", [f"{field:<{width}}{value}" for field, value in fields.items()]
         yield "images", [f"{field:<17}{value}" for field, value in preprocess.items() if value is not None]
     if facts["labels"]:
         yield "labels", [str(facts["labels"])]

@@ -6,11 +6,22 @@ from dataclasses import replace
 
 from .. import tiers
 from ..config import POLICIES, POOLS
+from ..errors import InputError
+from ..lit import LitModel
 from ..loading import BUNDLED, load
 
 
 def model(parser):
     """--model / --weights and what goes with them."""
+    weights(parser)
+    parser.add_argument(
+        "--labels", metavar="FILE", help="class labels: one per line, or JSON (default: the checkpoint's)"
+    )
+    parser.add_argument("--pool", choices=POOLS, help="what becomes the feature, where the file does not say")
+
+
+def weights(parser):
+    """--model / --weights, and how pictures are prepared and computed."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--weights", metavar="PATH", help="checkpoint: official .npz, Hugging Face folder, timm .safetensors"
@@ -22,9 +33,6 @@ def model(parser):
         help="name of a checkpoint in the weights folders, or 'demo' (default: %(default)s)",
     )
     parser.add_argument(
-        "--labels", metavar="FILE", help="class labels: one per line, or JSON (default: the checkpoint's)"
-    )
-    parser.add_argument(
         "--preprocess", choices=POLICIES, help="resize and normalise like this (default: the checkpoint's)"
     )
     parser.add_argument(
@@ -32,8 +40,16 @@ def model(parser):
     )
     parser.add_argument("--size", type=size, metavar="HxW", help="image size in pixels, such as 384 or 224x320")
     parser.add_argument("--heads", type=int, metavar="H", help="attention heads, where the file does not say")
-    parser.add_argument("--pool", choices=POOLS, help="what becomes the feature, where the file does not say")
     tier(parser)
+
+
+def vocabulary(parser):
+    """--vocabulary of a LiT model."""
+    parser.add_argument(
+        "--vocabulary",
+        metavar="FILE",
+        help="word pieces of a LiT model (default: the .txt or .model beside its weights)",
+    )
 
 
 def tier(parser):
@@ -48,13 +64,18 @@ def as_json(parser):
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
-def read_model(args):
-    overrides = {name: getattr(args, name) for name in ("heads", "pool") if getattr(args, name) is not None}
+def read_model(args, lit=False):
+    """The model of --weights or --model; a LiT model only for the commands that can do without classes."""
+    given = {name: getattr(args, name, None) for name in ("heads", "pool", "labels", "vocabulary")}
+    given = {name: value for name, value in given.items() if value is not None}
     source = args.weights or args.model
-    model = load(source, args.tier, args.dtype, args.labels, args.preprocess, args.threads, **overrides)
+    model = load(source, args.tier, args.dtype, preprocess=args.preprocess, threads=args.threads, **given)
+    plain = model.tower if isinstance(model, LitModel) else model
+    if plain is not model and not lit:
+        raise InputError(f"{source} is a LiT model, which has no classes: use zeroshot, embed, search or trace")
     if args.crop is not None:
-        policy = replace(model.config.preprocess, resize=None, crop_fraction=args.crop)
-        model.config = replace(model.config, preprocess=policy)
+        policy = replace(plain.config.preprocess, resize=None, crop_fraction=args.crop)
+        plain.config = replace(plain.config, preprocess=policy)
     return model
 
 

@@ -4,7 +4,9 @@ Without an image, lists the names: what each tensor is, its shape letters, its s
 """
 
 from .. import names
+from ..errors import InputError
 from ..files import read_arrays, write_npz
+from ..lit import LitModel
 from ..tables import Table
 from . import options
 
@@ -14,6 +16,8 @@ EXAMPLE = "minivit trace cat.jpg --weights deit_tiny.safetensors --keep 'block3.
 def arguments(parser):
     parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image file; none: list the names")
     options.model(parser)
+    options.vocabulary(parser)
+    parser.add_argument("--text", nargs="+", metavar="TEXT", help="texts, for the text tower of a LiT model")
     parser.add_argument(
         "--keep", default="*", metavar="PATTERN", help="which tensors, such as 'block*.attn.probs,logits'"
     )
@@ -23,10 +27,13 @@ def arguments(parser):
 
 
 def run(args):
-    model = options.read_model(args)
+    model = options.read_model(args, lit=True)
+    if args.text and not isinstance(model, LitModel):
+        raise InputError(f"{model.config.name} reads no texts: --text is for LiT models")
     if args.image is None:
         return _list_names(model, args)
-    trace = model.trace(args.image, args.keep, args.size)
+    texts = {"texts": args.text} if args.text else {}
+    trace = model.trace(args.image, args.keep, args.size, **texts)
     if args.output:
         write_npz(args.output, trace)
     result = trace.diff(read_arrays(args.against)) if args.against else trace.table()

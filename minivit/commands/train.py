@@ -60,7 +60,11 @@ def shaped(recipe, args):
     sizes = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
     if model is None and (sizes or args.size):
         raise InputError(f"preset {args.preset!r} has no model whose sizes could be changed; choose a --model")
+    for name in sizes:
+        if not hasattr(model, name):
+            raise InputError(f"--{name}: {model.name} has none")
     if sizes:
+        kind = model.name.split("-")[0] if model.family == "mixer" else "ViT"
         model = replace(model, **sizes)
-        model = replace(model, name=f"ViT-{model.width}/{model.patch}")
+        model = replace(model, name=f"{kind}-{model.width}/{model.patch}")
     return replace(recipe, model=replace(model, image=args.size) if args.size else model)

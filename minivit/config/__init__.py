@@ -4,13 +4,26 @@ Sources that disagree (official JAX, Hugging Face, timm) disagree in *fields* he
 """
 
 from .hybrid import HybridConfig, Stem
+from .lit import LiTConfig, TextConfig
+from .masked import MaskedConfig
 from .mixer import MixerConfig
-from .preprocess import DEIT, GOOGLE, HUGGING_FACE, IMAGENET_MEAN, IMAGENET_STD, POLICIES, TIMM, Preprocess
+from .preprocess import (
+    DEIT,
+    GOOGLE,
+    HUGGING_FACE,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    LIT,
+    LIT_CROP,
+    POLICIES,
+    TIMM,
+    Preprocess,
+)
 from .published import SIZES, VARIANTS, key, variant
 from .vit import POOLS, POSITION_RESIZES, ViTConfig
 
 #: family -> the dataclass of its configs
-FAMILIES = {kind.family: kind for kind in (ViTConfig, HybridConfig, MixerConfig)}
+FAMILIES = {kind.family: kind for kind in (ViTConfig, MaskedConfig, HybridConfig, MixerConfig, LiTConfig)}
 
 __all__ = [
     "DEIT",
@@ -19,6 +32,8 @@ __all__ = [
     "HUGGING_FACE",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "LIT",
+    "LIT_CROP",
     "POLICIES",
     "POOLS",
     "POSITION_RESIZES",
@@ -26,9 +41,12 @@ __all__ = [
     "TIMM",
     "VARIANTS",
     "HybridConfig",
+    "LiTConfig",
+    "MaskedConfig",
     "MixerConfig",
     "Preprocess",
     "Stem",
+    "TextConfig",
     "ViTConfig",
     "key",
     "variant",

@@ -6,7 +6,6 @@ from typing import ClassVar
 from ..errors import InputError, nearest
 from .vit import ViTConfig
 
-
 LARGEST = 1000  # units of a stem
 
 
@@ -36,10 +35,14 @@ class Stem:
                 yield f"stages.{stage}.{unit}", inner, 4 * inner, inputs, unit == 0
                 inputs = 4 * inner
 
+    @property
+    def scale(self):
+        """Pixels per row of what the stem gives: halved by the convolution, the pooling, the stages after the first."""
+        return 4 * 2 ** max(len(self.units) - 1, 0)
+
     def size_of(self, height, width):
         """(rows, columns) of what the stem makes of an image; SAME convolutions round up."""
-        halvings = 2 + max(len(self.units) - 1, 0)  # convolution, pooling, the stages after the first
-        return -(-height // 2**halvings), -(-width // 2**halvings)
+        return -(-height // self.scale), -(-width // self.scale)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,15 @@ class HybridConfig(ViTConfig):
     @property
     def patch_channels(self):
         return self.stem.channels
+
+    @property
+    def resnet(self):
+        """(units of each stage, channels of the root): what makes two stems the same, whoever computes them."""
+        return self.stem.units, self.stem.width
+
+    @property
+    def cell(self):
+        return self.patch * self.stem.scale
 
     def grid_of(self, height, width):
         rows, columns = self.stem.size_of(height, width)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..errors import InputError
 from .preprocess import GOOGLE, Preprocess
 from .vit import GELUS, check_choices, check_sizes
 
@@ -38,6 +39,11 @@ class MixerConfig:
         return self.channels
 
     @property
+    def cell(self):
+        """Side of the square of pixels that a token stands for."""
+        return self.patch
+
+    @property
     def letters(self):
         """{letter of the shapes glossary: number}."""
         return {
@@ -62,3 +68,10 @@ class MixerConfig:
     def tokens(self):
         """Tokens per image [N]."""
         return self.grid[0] * self.grid[1]
+
+    def check_image(self, height, width):
+        """Raise InputError for pixels that make another grid of patches than the one that the weights are for."""
+        if self.grid_of(height, width) != self.grid:
+            reads = f"{self.name} reads {self.image[0]}×{self.image[1]} pixels, got {height}×{width}"
+            why = f"a Mixer cannot change resolution, for its MLP across tokens has weights for {self.tokens} patches"
+            raise InputError(f"{reads}: {why}; leave the size away, or take a Vision Transformer or a hybrid")

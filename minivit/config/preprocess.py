@@ -10,9 +10,10 @@ class Preprocess:
     """How a checkpoint wants its pixels: resize, centre crop, then ``(pixel/255 - mean) / std``.
 
     fit: "stretch" resizes the whole image to ``resize`` (aspect ratio not kept);
-         "shorter" resizes so that the shorter side is ``resize`` (aspect ratio kept).
+         "shorter" resizes so that the shorter side is ``resize`` (aspect ratio kept), "shorter_rounded" by LiT's rule.
     resize: pixels before the crop, (height, width) for "stretch" or an int for "shorter"; None means the crop's size.
-    resample: "tf_bilinear" (TensorFlow: no antialias, float) | "bilinear" | "bicubic" | "lanczos" (Pillow: uint8).
+    resample: "tf_bilinear" (TensorFlow: no antialias, float) | "tf_bilinear_uint8" (LiT: then cut off to whole numbers)
+         | "bilinear" | "bicubic" | "lanczos" (Pillow: uint8).
     """
 
     name: str
@@ -36,4 +37,6 @@ TIMM = Preprocess("timm", "bicubic", "shorter", crop_fraction=0.9)  # timm ViT d
 DEIT = Preprocess(  # facebookresearch/deit: 256 -> 224
     "deit", "bicubic", "shorter", crop_fraction=0.875, mean=IMAGENET_MEAN, std=IMAGENET_STD
 )
-POLICIES = {policy.name: policy for policy in (GOOGLE, HUGGING_FACE, TIMM, DEIT)}
+LIT = Preprocess("lit", "tf_bilinear_uint8")  # vit_jax/preprocess.py, crop=False
+LIT_CROP = Preprocess("lit-crop", "tf_bilinear_uint8", "shorter_rounded")  # …, crop=True
+POLICIES = {policy.name: policy for policy in (GOOGLE, HUGGING_FACE, TIMM, DEIT, LIT, LIT_CROP)}

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from ..errors import InputError, nearest
 from .hybrid import HybridConfig, Stem
+from .lit import LiTConfig, TextConfig
 from .mixer import MixerConfig
-from .preprocess import DEIT
+from .preprocess import DEIT, LIT
 from .vit import ViTConfig
 
 #            width, blocks, heads, mlp     (arXiv:2010.11929 table 1; Ti and S: arXiv:2106.10270 table 2)
@@ -63,6 +64,26 @@ def _mixer(size, patch, width, blocks, token_mlp, mlp):
     return MixerConfig(f"Mixer-{size}/{patch}", patch, width, blocks, token_mlp, mlp)
 
 
+#: name, sizes of the image tower and of the text tower, kind of text tower, width of the image tower's head
+LITS = (
+    *(
+        ("LiT-B16B", "B", "B", "bert", 768),
+        ("LiT-B16B_2", "B", "B", "bert", None),
+        ("LiT-L16L", "L", "L", "bert", None),
+    ),
+    *(("LiT-L16S", "L", "S", "transformer", None), ("LiT-L16Ti", "L", "Ti", "transformer", None)),
+)
+
+
+def _lit(name, image, text, kind, head):
+    img = _vit(image, 16, classes=head, preprocess=LIT)
+    if kind == "bert":
+        words = {"vocabulary": 30522, "positions": 512, "segments": 2, "eps": 1e-12}
+    else:
+        words = {"vocabulary": 16000, "positions": 16}
+    return LiTConfig(name, img, TextConfig(kind, *SIZES[text], out=head or img.width, **words))
+
+
 _PATCHES = {"Ti": (16,), "S": (16, 32), "B": (8, 16, 32), "L": (16, 32), "H": (14,)}
 
 #: Every published variant, by name; all for 224×224 pixels and 1000 classes (vit_jax/configs/models.py, DeiT).
@@ -75,6 +96,7 @@ VARIANTS = {
         *(_deit(size, distilled=True) for size in ("Ti", "S", "B")),
         *(_hybrid(*sizes) for sizes in HYBRIDS),
         *(_mixer(*sizes) for sizes in MIXERS),
+        *(_lit(*sizes) for sizes in LITS),
     )
 }
 

@@ -53,6 +53,11 @@ class ViTConfig:
         return self.channels
 
     @property
+    def cell(self):
+        """Side of the square of pixels that a token stands for: the patch, if no convolutions come first."""
+        return self.patch
+
+    @property
     def head_width(self):
         return self.width // self.heads
 

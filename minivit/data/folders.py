@@ -38,7 +38,7 @@ def _pictures(folder):
     found = {}
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and not entry.name.startswith("."):
-            found[entry.name] = [file for file in sorted(entry.iterdir()) if _is_picture(file)]
+            found[entry.name] = [file for file in sorted(entry.iterdir()) if is_picture(file)]
             if not found[entry.name]:
                 known = ", ".join(SUFFIXES)
                 raise InputError(f"{entry}: no pictures in this class folder; remove it, or add some ({known})")
@@ -47,7 +47,8 @@ def _pictures(folder):
     return found
 
 
-def _is_picture(path):
+def is_picture(path):
+    """Whether a path looks like a picture; hidden files are not."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 

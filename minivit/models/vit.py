@@ -1,7 +1,7 @@
 """The Vision Transformer as one function of arrays (Dosovitskiy et al., arXiv:2010.11929, eq. 1–4).
 
 Parameters are the nested dict of minivit/params.py; `ops` are the array functions of a tier; `tap(name, x)` gives x
-back unchanged, unless somebody records or replaces that tensor.  Shape letters: minivit/names.py.
+back unchanged, unless somebody records or replaces that tensor.  Shape letters: minivit/names.
 """
 
 from ..trace import NO_TAP
@@ -18,7 +18,7 @@ def forward(params, images, config, ops, tap=NO_TAP):
 
 def embed(p, images, config, ops, tap):
     # images (B,h,w,c) -> tokens (B,N,D): patches, class token in front, plus positions
-    grid = config.grid_of(*images.shape[1:3])
+    grid = tuple(length // config.patch for length in images.shape[1:3])
     x = tap("patches", ops.patch_embed(images, p["w"], p["b"]))
     if "prefix" in p:
         x = tap("tokens", ops.prepend(x, p["prefix"]))

@@ -108,7 +108,7 @@ def attend(saved, dz, ops, tap):
 
 def embed(p, images, dout, config, ops, tap):
     # images (B,h,w,c), dout (B,N,D) -> dimages (B,h,w,c); every image had the same positions, so their gradients add up
-    grid = config.grid_of(*images.shape[1:3])
+    grid = tuple(length // config.patch for length in images.shape[1:3])
     dx, grads = tap("out", dout), {}
     dposition = tap("position", dx.sum(0, keepdims=True))
     if "prefix" in p:

@@ -23,8 +23,10 @@ HEIGHT = 0.5
 def mimetic(config, flat, rng):
     """Change the attention matrices and positions of the flat parameters {name: array}, in place.
 
-    Raises InputError for a width that is not divisible by 4.
+    Raises InputError for a width that is not divisible by 4, and for a Mixer.
     """
+    if config.family == "mixer":
+        raise InputError(f"{config.name} has no attention that could look mimetic; use initial vit_jax (--initial)")
     if config.width % 4:
         raise InputError(f"mimetic positions need a width divisible by 4, the model's is {config.width}")
     with threadpool_limits(1, "blas"):  # the same bits on any number of threads

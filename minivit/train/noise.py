@@ -4,6 +4,7 @@
     attention dropout     attn.probs: single weights                              (0 in every published configuration)
     stochastic depth      attn.out, mlp.out: the whole branch of an image          (Huang et al., arXiv:1603.09382)
 
+In a Mixer the two layers of token_mlp, its MLP across tokens, take the place of attn.out.
 What is kept is divided by the probability of being kept, so every expectation stays what it is without noise.
 A mask is a pure function of (seed, step, part, tensor name): the backward pass draws it again instead of keeping it,
 and a resumed run repeats it.
@@ -17,6 +18,7 @@ import numpy as np
 
 from ..config import ViTConfig
 from ..errors import InputError
+from ..names import no_attention
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Noise:
         for name in ("dropout", "attention_dropout", "stochastic_depth"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected a probability of at least 0 and below 1")
+        if self.attention_dropout and self.config.family == "mixer":
+            raise no_attention(self.config)
 
     def at(self, step, part=0):
         """(forward tap, backward tap) of one part of the batch of one step: they multiply by the same masks."""
@@ -44,12 +48,13 @@ class Noise:
 
     def _rates(self):
         """{tensor name: (rate per number, rate per image)} of every tensor that is touched."""
-        rates = {"embed.out": (self.dropout, 0.0)}
+        rates, mixer = {"embed.out": (self.dropout, 0.0)}, self.config.family == "mixer"
         for i in range(self.config.blocks):
             depth = self.stochastic_depth * (i + 1) / self.config.blocks
             rates[f"block{i}.attn.probs"] = (self.attention_dropout, 0.0)
-            rates[f"block{i}.mlp.act"] = (self.dropout, 0.0)
-            for branch in ("attn.out", "mlp.out"):
+            for hidden in ("token_mlp.act", "mlp.act") if mixer else ("mlp.act",):
+                rates[f"block{i}.{hidden}"] = (self.dropout, 0.0)
+            for branch in ("token_mlp.out" if mixer else "attn.out", "mlp.out"):
                 rates[f"block{i}.{branch}"] = (self.dropout, depth)
         return {name: pair for name, pair in rates.items() if any(pair)}
 

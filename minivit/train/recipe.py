@@ -8,7 +8,7 @@ It is saved as JSON with the run.  The same recipe, pictures and tier give the s
 from dataclasses import dataclass, field, fields
 
 from .. import records
-from ..config import ViTConfig
+from ..config import HybridConfig, MixerConfig, ViTConfig
 from ..data import Augment
 from ..errors import InputError, nearest
 from .muon import Muon
@@ -32,7 +32,7 @@ class Recipe:
     Raises InputError for a value that is not possible, or that the chosen optimiser does not use.
     """
 
-    model: ViTConfig | None = None  # None: that of the checkpoint that is fine-tuned
+    model: ViTConfig | HybridConfig | MixerConfig | None = None  # None: that of the checkpoint that is fine-tuned
     epochs: int | None = _about(None, "how often every picture is seen (or give steps)")
     steps: int | None = _about(None, "how many batches are seen (or give epochs)")
     batch: int = _about(128, "pictures per step")

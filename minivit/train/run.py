@@ -161,7 +161,7 @@ class Run:
         logging.getLogger("matplotlib").setLevel(logging.ERROR)  # on first use it reports that it builds a font cache
         log.figure(self.steps, self.tests).save(self.folder / "curve.png")
         images = watch.some_pictures(self.dataset.test, self.config)
-        if len(images):
+        if len(images) and self.config.family != "mixer":  # which has no attention
             name = f"step_{self.state.step:06}"
             plot = watch.attention(images, tested, self.config, self.testing, f"step {self.state.step:,}")
             (self.folder / "attention").mkdir(exist_ok=True)

@@ -19,9 +19,9 @@ def initial(config, seed=0, kind="vit_jax"):
     """A tree of float32 parameters to train from scratch (vit_jax/models_vit.py; flax.linen.initializers).
 
     Attention and MLP matrices are Xavier-uniform (query, key and value each for itself), MLP biases N(0, 1e-6),
-    positions N(0, 0.02), the patch embedding and the representation LeCun-normal, LayerNorm scales one; the rest is
-    zero, the head too: the first prediction is the same for all classes.  kind: "mimetic" draws attention and positions
-    as mimetic.py does.
+    positions N(0, 0.02), convolutions, the patch embedding and the representation LeCun-normal, the scales of norms
+    one, but that of the last norm of a ResNet's unit zero: it begins as its shortcut.  The rest is zero, the head too:
+    the first prediction is the same for all classes.  kind: "mimetic" draws attention and positions as mimetic.py does.
     """
     rng = np.random.default_rng((seed, START))
     flat = {name: _drawn(name, shape, rng) for name, shape in params.shapes(config).items()}
@@ -34,7 +34,7 @@ def _drawn(name, shape, rng):
     # -> (shape) float32; where nothing is drawn, rng stays as it is
     *_, layer, leaf = name.split(".")
     if leaf == "scale":
-        return np.ones(shape, np.float32)
+        return np.full(shape, layer != "norm3", np.float32)
     if layer in ("qkv", "out", "fc1", "fc2") and leaf == "w":
         outputs = shape[1] // 3 if layer == "qkv" else shape[1]
         limit = math.sqrt(6 / (shape[0] + outputs))
@@ -43,7 +43,7 @@ def _drawn(name, shape, rng):
         return (1e-6 * rng.standard_normal(shape)).astype(np.float32)
     if leaf == "position":
         return (0.02 * rng.standard_normal(shape)).astype(np.float32)
-    if name in ("embed.w", "representation.w"):
+    if name in ("embed.w", "representation.w") or (name.startswith("stem.") and leaf == "w"):
         return _lecun_normal(shape, rng)
     return np.zeros(shape, np.float32)
 
@@ -62,25 +62,36 @@ def adapted(config, tree, dataset, size=None, labels=None):
     labels: the names of the model's classes.  If they are the dataset's, in its order, the head stays; otherwise it is
     zero, one column per class, and a tanh layer in front of it is left out, as vit_jax/checkpoint.py does.
     The position table is resized once to `size` (height, width), by the config's own mode.
-    Raises InputError for a size of less than one patch, and for a model that does not read RGB.
+    Raises InputError for a size of less than one patch, or other than a Mixer's own, and for a model that does not
+    read RGB.
     """
     size = size or config.image
     if min(config.grid_of(*size)) < 1:
-        raise InputError(f"size {size[0]}×{size[1]} is less than one patch of {config.patch} pixels")
+        raise InputError(f"size {size[0]}×{size[1]} is less than one patch of {config.cell} pixels")
     if config.channels != 3:
         raise InputError(f"{config.name} reads {config.channels} channels, expected 3 (RGB) to learn from pictures")
+    if config.family == "mixer":
+        config.check_image(*size)
     pool = {"unpooled": "gap", "token_unpooled": "token"}.get(config.pool, config.pool)
     flat = params.flatten(tree)
-    changed = replace(config, image=size, pool=pool, preprocess=_fit(config, size))
+    changed = replace(config, image=size, preprocess=_fit(config, size))
+    if pool != config.pool:
+        changed = replace(changed, pool=pool)
     if pool != config.pool or labels is None or tuple(labels) != tuple(dataset.classes):
-        name = f"{config.name} on {Path(dataset.name).name}"
-        changed = replace(changed, name=name, classes=len(dataset.classes), representation=None)
+        changed = _for_classes_of(dataset, changed)
         heads = {n: shape for n, shape in params.shapes(changed).items() if n.startswith("head")}
         flat |= {name: np.zeros(shape, np.float32) for name, shape in heads.items()}
-    flat["embed.position"] = resize_positions(
-        flat["embed.position"], config.grid, changed.grid, config.prefix, config.position_resize
-    )
+    if "embed.position" in flat:
+        flat["embed.position"] = resize_positions(
+            flat["embed.position"], config.grid, changed.grid, config.prefix, config.position_resize
+        )
     return changed, params.nest({name: flat[name] for name in params.shapes(changed)})
+
+
+def _for_classes_of(dataset, config):
+    name = f"{config.name} on {Path(dataset.name).name}"
+    changed = replace(config, name=name, classes=len(dataset.classes))
+    return changed if config.family == "mixer" else replace(changed, representation=None)
 
 
 def _fit(config, size):

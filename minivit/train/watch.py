@@ -44,13 +44,13 @@ def attention(images, params, config, ops, title):
     tap = make_tap(config, "block*.attn.probs")
     models.of(config).forward(params, images, config, ops, tap)
     grid = rows, columns = config.grid_of(*images.shape[1:3])
-    whole = images[:, : rows * config.patch, : columns * config.patch]
+    whole = images[:, : rows * config.cell, : columns * config.cell]
     rgb = np.clip(whole * np.float32(config.preprocess.std) + np.float32(config.preprocess.mean), 0, 1)
     blocks = np.unique(np.linspace(0, config.blocks - 1, min(config.blocks, BLOCKS)).round().astype(int))
     figure = panels.new_figure(0.6 + len(rgb) * (panels.WIDTH / (1 + len(blocks)) + 0.2))
     axes = figure.subplots(len(rgb), 1 + len(blocks), squeeze=False)
     for row, picture in zip(axes, rgb, strict=True):
-        panels.picture(picture, patch=config.patch)(row[0])
+        panels.picture(picture, patch=config.cell)(row[0])
     for i, block in enumerate(blocks, 1):
         who, by_head = maps.readout_map(tap.store[f"block{block}.attn.probs"], config, grid)
         for ax, picture, values in zip(axes[:, i], rgb, by_head.mean(1), strict=True):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ..errors import InputError
 from ..files import replacing
+from ..names import no_attention
 from .explorer_data import MERGES, asks_mean, name_of, record
 from .explorer_methods import METHODS
 
@@ -78,6 +79,8 @@ def groups(model, images, size, most=None, progress=lambda done, total: None):
     """Yields (records of one page, the trace of its first picture, how many pages there are); at most `most`."""
     if not images:
         raise InputError("expected at least one picture, got none")
+    if model.config.family == "mixer":
+        raise no_attention(model.config)
     fitting = None
     for i, image in enumerate(images):
         found, trace = record(model, image, name_of(image, i + 1), size)
@@ -129,7 +132,7 @@ def make_page(model, records, trace, links=""):
 def lead(config, facts):
     """What the model sees, in a sentence."""
     return (
-        f"The model sees {facts['rows']}×{facts['columns']} squares of {config.patch} pixels, one token each; in each "
+        f"The model sees {facts['rows']}×{facts['columns']} squares of {config.cell} pixels, one token each; in each "
         f"of {config.blocks} blocks the tokens read from one another."
     )
 

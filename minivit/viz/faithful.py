@@ -69,13 +69,13 @@ def deletion(model, image, values, target=None, steps=14, baseline="mean", size=
     """
     # one image, values (rows,columns) -> Curve of steps + 1 points
     pixels = one_picture(model, image, size)
-    return curve(model, pixels, blank(pixels, baseline, model.config.patch), values, target, steps, intact=0)
+    return curve(model, pixels, blank(pixels, baseline, model.config.cell), values, target, steps, intact=0)
 
 
 def insertion(model, image, values, target=None, steps=14, baseline="blur", size=None):
     """The other way round: begin with nothing and put the patches back.  The higher the area, the better."""
     pixels = one_picture(model, image, size)
-    return curve(model, blank(pixels, baseline, model.config.patch), pixels, values, target, steps, intact=-1)
+    return curve(model, blank(pixels, baseline, model.config.cell), pixels, values, target, steps, intact=-1)
 
 
 def curve(model, before, after, values, target, steps, intact):
@@ -87,7 +87,7 @@ def curve(model, before, after, values, target, steps, intact):
     if not 1 <= steps <= values.size:
         raise InputError(f"{steps} steps, expected 1 to {values.size}, the patches of the image")
     fractions = np.linspace(0, 1, steps + 1)
-    pictures = replaced(before[0], after[0], values, fractions, model.config.patch)
+    pictures = replaced(before[0], after[0], values, fractions, model.config.cell)
     logits = np.concatenate([model.run(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)])
     target = targets_of(logits[intact][None], target)[0]
     probabilities = np.exp(logits - logits.max(-1, keepdims=True), dtype=np.float64)
@@ -109,6 +109,7 @@ def replaced(before, after, values, fractions, patch):
     place = np.empty(values.size, int)
     place[np.argsort(-values, axis=None, kind="stable")] = np.arange(values.size)
     place = np.kron(place.reshape(values.shape), np.ones((patch, patch), int))
+    place = place[: before.shape[0], : before.shape[1]]  # the last patches of a hybrid may reach beyond the image
     pictures = np.repeat(before[None], len(fractions), axis=0)
     height, width = place.shape
     for picture, fraction in zip(pictures, fractions, strict=True):
@@ -137,7 +138,8 @@ def randomisation(model, view, seed=UNTRAINED, progress=lambda done, total: None
     """
     truth, drawn = view(model), model.ops.prepare(params.seeded(model.config, seed))
     changed = copy.copy(model)
-    changed.params = {**model.params, **{name: drawn[name] for name in drawn if name not in ("embed", "blocks")}}
+    last = [name for name in drawn if name not in ("stem", "embed", "blocks")]
+    changed.params = {**model.params, **{name: drawn[name] for name in last}}
     found, blocks = [("head", rank_correlation(truth, view(changed)))], model.config.blocks
     for i in reversed(range(blocks)):
         changed = copy.copy(changed)

@@ -35,7 +35,7 @@ def compare(model, image, target=None, layer=None, size=None, progress=silent):
     found, scores, lines = _scored(model, scene.pixels, target, layer, progress)
     drawn = {f"{name}\n{BELOW.format(**scores[name])}": found[name] for name in scores}
     said = f"{scene.label(target)}, {100 * scene.probability(target):.0f} %"
-    tiles = [panels.picture(scene.rgb, said, scene.config.patch), *overlays(scene, drawn)]
+    tiles = [panels.picture(scene.rgb, said, scene.config.cell), *overlays(scene, drawn)]
     percent = np.linspace(0, 100, len(next(iter(lines.values())))).tolist()
     chart = panels.curves(percent, lines, "deletion", "patches replaced in %", "probability of the class", beside=True)
     heading = f"from the {scene.asker}, block{layer}; the lowest deletion score first"

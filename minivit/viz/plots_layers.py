@@ -13,9 +13,9 @@ def distance(model, image, size=None):
     """How far each head looks, in pixels, by depth."""
     scene = Scene.of(model, image, size)
     config, probs = scene.config, scene.per_block()
-    found = np.stack([statistics.distance(A, config.prefix, scene.grid, config.patch)[0] for A in probs], 1)  # (H,L)
+    found = np.stack([statistics.distance(A, config.prefix, scene.grid, config.cell)[0] for A in probs], 1)  # (H,L)
     everywhere = np.full_like(probs[0][:, :1], 1 / probs[0].shape[-1])
-    alike = float(statistics.distance(everywhere, config.prefix, scene.grid, config.patch)[0, 0])
+    alike = float(statistics.distance(everywhere, config.prefix, scene.grid, config.cell)[0, 0])
     table = panels.matrix(found, "the same in numbers", "layer", "head", "{:.0f}")
     sections = [Section([_dots(found, alike)], 1, "", 0.45), Section([table], 1, "", 0.05 + 0.03 * config.heads)]
     height, width = scene.pixels.shape[1:3]

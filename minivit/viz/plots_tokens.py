@@ -13,9 +13,13 @@ FILTERS = 28
 
 
 def filters(model, image=None, size=None):
-    """The main directions of the filters that turn patches into tokens, as small pictures; needs no image."""
-    config = model.config
-    found, shares = similar.patch_filters(dense(model.params["embed"]["w"]), FILTERS)
+    """The main directions of the filters that turn patches into tokens, as small pictures; needs no image.
+
+    Of a hybrid they are those of its first convolution, which read the pixels.
+    """
+    first = model.params["stem"]["conv"] if "stem" in model.params else model.params["embed"]
+    w = dense(first["w"])
+    found, shares = similar.patch_filters(w, FILTERS)
     columns = min(14, len(found))
     tiles = np.full((-(-len(found) // columns) * columns, *found.shape[1:]), np.nan)
     tiles[: len(found)] = _visible(found)
@@ -27,13 +31,13 @@ def filters(model, image=None, size=None):
     shown = Shown(
         "Principal components of the patch filters",
         "ViT, arXiv:2010.11929, fig. 7 left",
-        f"{config.width} filters of {config.patch}×{config.patch}×{config.channels} weights, their mean taken away."
-        " Each component is scaled by its own largest weight; grey is 0; its sign is arbitrary.",
+        "{3} filters of {0}×{1}×{2} weights, their mean taken away.".format(*w.shape)
+        + " Each component is scaled by its own largest weight; grey is 0; its sign is arbitrary.",
         {"share of the variance": shares},
         {"components": len(found), "explained": float(shares.sum())},
     )
     sections = [Section([picture], 1, "", height_of(tiles)), Section([bars], 1, "", 0.25)]
-    return sheet(f"{config.name}: patch filters", sections, shown)
+    return sheet(f"{model.config.name}: patch filters", sections, shown)
 
 
 def _visible(found):
@@ -124,4 +128,4 @@ def similarity(model, image, layer=None, patch=None, size=None):
 
 
 def _whole(scene, mark=None):
-    return panels.picture(scene.rgb, "the image", scene.config.patch if mark else None, mark)
+    return panels.picture(scene.rgb, "the image", scene.config.cell if mark else None, mark)

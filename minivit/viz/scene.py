@@ -132,9 +132,9 @@ class Scene:
 def colours(pixels, config):
     """Preprocessed pixels as colours again, cut to whole patches as the model cuts them: (h,w,3), from 0 to 1."""
     # pixels (h,w,c) -> (h,w,3)
-    policy, patch = config.preprocess, config.patch
+    policy, cell = config.preprocess, config.cell
     rows, columns = config.grid_of(*pixels.shape[:2])
-    pixels = pixels[: rows * patch, : columns * patch]
+    pixels = pixels[: rows * cell, : columns * cell]
     if config.channels != 3:  # no colours known: the mean of the channels as grey
         pixels = np.repeat(pixels.mean(-1, keepdims=True), 3, axis=-1)
     return np.clip(pixels * np.float32(policy.std) + np.float32(policy.mean), 0, 1)

@@ -70,7 +70,7 @@ def across(scene, maps, heading="", mark=None, lead=False, colours=""):
     count, columns, picture = len(maps), columns_of(len(maps)), None
     if lead:
         said = f"the image, {scene.grid[0]}×{scene.grid[1]} patches"
-        picture = panels.picture(scene.rgb, said, scene.config.patch, mark)
+        picture = panels.picture(scene.rgb, said, scene.config.cell, mark)
         columns = math.ceil(count / (1 if count <= 3 else max(2, math.ceil(count / 4))))
     return Section(overlays(scene, maps, mark, colours), columns, heading, height(scene), picture)
 

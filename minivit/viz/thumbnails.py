@@ -35,7 +35,7 @@ def trace_figure(trace):
 
     shown = Shown(
         "Every recorded tensor",
-        "names: minivit/names.py",
+        "names: minivit/names",
         "A row of a tile is a token, a column a number; heads stand side by side, vectors are wrapped, large tensors"
         " are sampled. Each tile has its own colours: from 0, or around 0 if it has negative numbers, to the 99th"
         " percentile of |value|.",

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from planted import IN_MODEL, IN_OPS, IN_SOME_OPS, module_with, ops_with
+from planted import IN_HYBRID, IN_HYBRID_OPS, IN_MODEL, IN_OPS, IN_SOME_OPS, module_with, ops_with
 
-from minivit import gradients, tiers
+from minivit import models, tiers
 from minivit.check import gradcheck
 from minivit.errors import InputError
 
@@ -24,6 +24,11 @@ def test_backward_of_a_whole_model_agrees_with_central_differences():
     assert gradcheck.smallest(gradcheck.check_model(ops)) < 1e-9
 
 
+def test_backward_of_a_whole_hybrid_agrees_with_central_differences(monkeypatch):
+    monkeypatch.setattr(gradcheck, "STEPS", np.logspace(-4, -7, 7))  # ReLU has no V: larger steps cross its corner
+    assert gradcheck.smallest(gradcheck.check_model(ops, gradcheck.SMALL_HYBRID, (2, 13, 18, 3))) < 1e-9
+
+
 @pytest.mark.parametrize("name", gradcheck.CASES)
 def test_the_error_is_a_v_that_falls_with_the_square_of_h_and_rises_with_its_inverse(name):
     h, error = np.array(gradcheck.check_op(name, ops)).T
@@ -34,9 +39,9 @@ def test_the_error_is_a_v_that_falls_with_the_square_of_h_and_rises_with_its_inv
     assert 1.9 < falling < 2.1 and -1.4 < rising < -0.6
 
 
-@pytest.mark.parametrize("mistake", [*IN_OPS, *IN_SOME_OPS])
+@pytest.mark.parametrize("mistake", [*IN_OPS, *IN_SOME_OPS, *IN_HYBRID_OPS])
 def test_a_mistake_in_an_op_is_found_in_that_op(mistake):
-    op, right, planted = {**IN_OPS, **IN_SOME_OPS}[mistake]
+    op, right, planted = {**IN_OPS, **IN_SOME_OPS, **IN_HYBRID_OPS}[mistake]
     wrong = ops_with(ops, op, right, planted)
     cases = [name for name in gradcheck.CASES if name.split()[0] == op]
     assert max(gradcheck.smallest(gradcheck.check_op(name, wrong)) for name in cases) > 1000 * gradcheck.LIMIT
@@ -45,8 +50,18 @@ def test_a_mistake_in_an_op_is_found_in_that_op(mistake):
 @pytest.mark.parametrize("mistake", IN_MODEL)
 def test_a_mistake_in_the_model_is_found(mistake, monkeypatch):
     monkeypatch.setattr(gradcheck, "STEPS", np.array([1e-4, 1e-5]))
-    monkeypatch.setattr(gradients, "vit_backward", module_with("models/vit_backward.py", *IN_MODEL[mistake]))
+    wrong = module_with("models/vit_backward.py", *IN_MODEL[mistake])
+    monkeypatch.setattr(models, "backward_of", lambda config: wrong)
     assert gradcheck.smallest(gradcheck.check_model(ops)) > 1000 * gradcheck.LIMIT
+
+
+@pytest.mark.parametrize("mistake", IN_HYBRID)
+def test_a_mistake_in_the_hybrid_is_found(mistake, monkeypatch):
+    monkeypatch.setattr(gradcheck, "STEPS", np.array([1e-4, 1e-5]))
+    wrong = module_with("models/hybrid_backward.py", *IN_HYBRID[mistake])
+    monkeypatch.setattr(models, "backward_of", lambda config: wrong)
+    found = gradcheck.check_model(ops, gradcheck.SMALL_HYBRID, (2, 13, 18, 3))
+    assert gradcheck.smallest(found) > 1000 * gradcheck.LIMIT
 
 
 def test_a_gradient_that_is_not_a_number_is_not_right():

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import IN_MODEL, IN_OPS, module_with, ops_with
+from planted import IN_HYBRID, IN_HYBRID_OPS, IN_MODEL, IN_OPS, module_with, ops_with
 
-from minivit import check, checkpoints, gradients, tiers
+from minivit import check, checkpoints, models, tiers
 from minivit.check.gradients import as_official, produce
 from minivit.params import flatten
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = ("grad__vit_token", "grad__vit_gap_representation", "grad__hf_vit")
+PLAIN = ("grad__vit_token", "grad__vit_gap_representation", "grad__hf_vit")
+HYBRID = ("grad__hybrid_r1",)
+CASES = (*PLAIN, *HYBRID)
 ops = tiers.load("ref", "float64")
 
 
@@ -57,22 +59,30 @@ def test_as_official_takes_the_weights_back_to_where_they_came_from(case):
         np.testing.assert_array_equal(official[array.name], array.read())
 
 
-def caught():
+def caught(cases=PLAIN):
     """The golden cases that disagree."""
-    return [case for case in CASES if not all(v.ok for v in check.run(GOLDEN / case, dtype="float64"))]
+    return [case for case in cases if not all(v.ok for v in check.run(GOLDEN / case, dtype="float64"))]
 
 
-@pytest.mark.parametrize("mistake", IN_OPS)
+@pytest.mark.parametrize("mistake", [*IN_OPS, *IN_HYBRID_OPS])
 def test_goldens_catch_a_mistake_in_an_op(mistake, monkeypatch):
-    wrong = ops_with(ops, *IN_OPS[mistake])
+    wrong = ops_with(ops, *{**IN_OPS, **IN_HYBRID_OPS}[mistake])
     monkeypatch.setattr(tiers, "load", lambda tier, dtype: wrong)
-    assert caught()
+    assert caught(HYBRID if mistake in IN_HYBRID_OPS else PLAIN)
 
 
 @pytest.mark.parametrize("mistake", IN_MODEL)
 def test_goldens_catch_a_mistake_in_the_model(mistake, monkeypatch):
-    monkeypatch.setattr(gradients, "vit_backward", module_with("models/vit_backward.py", *IN_MODEL[mistake]))
+    wrong = module_with("models/vit_backward.py", *IN_MODEL[mistake])
+    monkeypatch.setattr(models, "backward_of", lambda config: wrong)
     assert caught()
+
+
+@pytest.mark.parametrize("mistake", IN_HYBRID)
+def test_goldens_catch_a_mistake_in_the_hybrid(mistake, monkeypatch):
+    wrong = module_with("models/hybrid_backward.py", *IN_HYBRID[mistake])
+    monkeypatch.setattr(models, "backward_of", lambda config: wrong)
+    assert caught(HYBRID)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

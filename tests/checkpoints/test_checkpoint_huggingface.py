@@ -251,9 +251,9 @@ def test_an_unknown_pooler_activation_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("extra", ["vit.embeddings.mask_token", "decoder.0.weight"])
-def test_masked_image_modelling_is_not_supported(extra, tmp_path):
+def test_half_of_masked_image_modelling_is_not_a_model(extra, tmp_path):
     arrays = tiny_huggingface() | {extra: np.ones((1, 1, 4), np.float32)}
-    with pytest.raises(InputError, match="masked image modelling is not supported"):
+    with pytest.raises(InputError, match=r"mask_token' of shape .* is not part of|encoder_stride is 16"):
         checkpoints.read(save_huggingface(tmp_path / "vit", arrays, TINY_HF_CONFIG))
 
 
@@ -349,3 +349,60 @@ def test_preprocessing_that_minivit_does_not_have_must_be_given_by_hand(settings
     with pytest.raises(InputError, match=rf"preprocessor_config\.json: .*{message}.*; give preprocess=…"):
         preprocess(tmp_path / "vit", settings)
     assert checkpoints.read(tmp_path / "vit", preprocess=HUGGING_FACE).config.preprocess == HUGGING_FACE
+
+
+#: hidden_size, num_hidden_layers, num_attention_heads, intermediate_size of the hub's configurations
+HUB_SIZES = {
+    "tiny": (192, 12, 3, 768),
+    "small": (384, 12, 6, 1536),
+    "base": (768, 12, 12, 3072),
+    "large": (1024, 24, 16, 4096),
+    "huge": (1280, 32, 16, 5120),
+}
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "image", "classes", "name", "parameters"),
+    [
+        ("tiny", 16, 224, 1000, "ViT-Ti/16", 5_717_416),
+        ("small", 16, 224, 1000, "ViT-S/16", 22_050_664),
+        ("small", 32, 384, 1000, "ViT-S/32", 22_915_432),
+        ("small", 8, 224, None, "ViT (width 384, 12 blocks, patch 8)", 21_670_272),  # facebook/dino-vits8
+        ("base", 16, 384, 1000, "ViT-B/16", 86_859_496),
+        ("base", 32, 224, 21843, "ViT-B/32", 104_252_499),
+        ("base", 8, 224, None, "ViT-B/8", 85_807_872),
+        ("large", 16, 224, 1000, "ViT-L/16", 304_326_632),
+        ("large", 32, 384, 1000, "ViT-L/32", 306_632_680),
+        ("huge", 14, 224, None, "ViT-H/14", 630_764_800),
+    ],
+)
+def test_every_size_of_the_hub_is_read_from_its_config_json(size, patch, image, classes, name, parameters):
+    width, layers, heads, mlp = HUB_SIZES[size]
+    sizes = {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": mlp}
+    stated = {"model_type": "vit", **sizes, "patch_size": patch, "image_size": image, "num_labels": classes or 2}
+    shapes = {
+        "embeddings.cls_token": (1, 1, width),
+        "embeddings.position_embeddings": (1, 1 + (image // patch) ** 2, width),
+        "embeddings.patch_embeddings.projection.weight": (width, 3, patch, patch),
+        "embeddings.patch_embeddings.projection.bias": (width,),
+        "layernorm.weight": (width,),
+        "layernorm.bias": (width,),
+    }
+    for i in range(layers):
+        linears = {
+            **{f"attention.attention.{part}": (width, width) for part in ("query", "key", "value")},
+            **{
+                "attention.output.dense": (width, width),
+                "intermediate.dense": (mlp, width),
+                "output.dense": (width, mlp),
+            },
+        }
+        for layer, shape in {**linears, "layernorm_before": (width,), "layernorm_after": (width,)}.items():
+            shapes |= {f"encoder.layer.{i}.{layer}.weight": shape, f"encoder.layer.{i}.{layer}.bias": shape[:1]}
+    if classes:
+        shapes = {f"vit.{key}": shape for key, shape in shapes.items()}
+        shapes |= {"classifier.weight": (classes, width), "classifier.bias": (classes,)}
+    arrays = {key: np.broadcast_to(np.float32(1), shape) for key, shape in shapes.items()}  # one number in memory
+    found = checkpoints.from_arrays(arrays, "model.safetensors", {"config.json": stated})
+    assert (found.config.name, found.parameters, found.config.classes) == (name, parameters, classes)
+    assert (found.config.heads, found.config.image, found.warnings) == (heads, (image, image), [])

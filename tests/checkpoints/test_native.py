@@ -65,6 +65,12 @@ def test_what_is_written_is_read_back_to_the_bit(file):
     assert_same_tree(params.flatten(checkpoint.params()), params.flatten(params.seeded(TINY)))
 
 
+def test_transposed_views_are_saved_as_they_look(tmp_path):
+    flat = {name: np.asfortranarray(array) for name, array in params.flatten(params.seeded(TINY)).items()}
+    native.write(tmp_path / "tiny.safetensors", TINY, params.nest(flat))
+    assert_same_tree(params.flatten(checkpoints.read(tmp_path / "tiny.safetensors").params()), flat)
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -8,6 +8,7 @@ import pytest
 
 from minivit import loading
 from minivit.cli import COMMANDS, main
+from minivit.config import VARIANTS
 
 GOLDEN = "tests/golden"
 
@@ -123,7 +124,7 @@ def test_inspect_says_what_a_file_is(capsys):
 
 def test_zoo_lists_every_variant(capsys):
     code, rows = run_json(capsys, "zoo")
-    assert code == 0 and len(rows) == 19
+    assert code == 0 and len(rows) == len(VARIANTS)
     assert next(r for r in rows if r["name"] == "ViT-B/16")["parameters"] == 86_567_656
     code, out, _ = run(capsys, "zoo")
     assert code == 0 and "ViT-H/14" in out

@@ -209,7 +209,7 @@ def test_replacing_an_unknown_backward_names_the_nearest():
         ops.replace(softmax_backwards=None)
 
 
-def test_every_tier_has_a_backward_for_every_op():
+def test_every_tier_that_learns_has_a_backward_for_every_op():
     pytest.importorskip("numba")
-    for tier in tiers.TIERS:
+    for tier in ("ref", "cpu"):
         assert vars(tiers.load(tier).backward).keys() == tiers.FOLDERS.keys()

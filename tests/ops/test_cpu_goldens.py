@@ -12,7 +12,7 @@ pytest.importorskip("numba", reason="tier cpu needs Numba")
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/case.json"))
-FORWARD = [name for name in CASES if name.split("__")[0] in ("vit", "hf", "timm", "real")]
+FORWARD = [name for name in CASES if name.split("__")[0] in ("vit", "hf", "timm", "hybrid", "real", "lit")]
 
 
 @pytest.mark.parametrize("case", FORWARD)

@@ -5,6 +5,7 @@ product that follows; bias, GELU and residual join the sums of a product before 
 """
 
 import numpy as np
+from numba import njit
 
 from ...errors import InputError
 from ..attention.cpu import KIND, attend_heads, parts_of
@@ -18,9 +19,24 @@ from ..simd.memory import number_at
 from ..simd.target import TALL, W
 from ..simd.team import my_part, team
 
-STAGES = 9
+MLP_STAGES = 4
+STAGES = 5 + MLP_STAGES
 #: where int8 may meet numbers that are not finite: flags 1…4 of block 0, 5…8 of block 1, …
 PACKED = ("ln1.out", "attn.z", "ln2.out", "mlp.act")
+
+
+@njit
+def add_mlp(work, stage, threads, p, x, rows, d, eps, gelu, flag, a, scales, wide, h, mine):
+    # x (rows,d) += MLP(LayerNorm(x)), the second half of a block; p: the addresses of its parameters.  Spaces: as below
+    fc1, bias1, fc2, bias2 = number_at(p, 8), number_at(p, 9), number_at(p, 10), number_at(p, 11)
+    kind, hidden = number_at(fc1, 0), number_at(fc1, 2)
+    normalise_pack(work, stage, kind, x, rows, d, number_at(p, 6), number_at(p, 7), eps, a, scales, flag + 3, mine)
+    if kind == INT8:  # a row's scale is known only when all of it is there
+        product(work, stage + 1, threads, a, scales, rows, fc1, bias1, gelu, wide, False, 0, mine)
+        pack(work, stage + 2, kind, wide, hidden, rows, hidden, h, scales, flag + 4)
+    else:
+        product(work, stage + 1, threads, a, scales, rows, fc1, bias1, gelu, h, True, 0, mine)
+    product(work, stage + 3, threads, h, scales, rows, fc2, bias2, PLAIN, x, False, x, mine)
 
 
 @kernel
@@ -36,8 +52,8 @@ def encoder_kernel(
         rows, x_in, out = count * n, x + 4 * first * n * d, y + 4 * first * n * d
         for i in range(blocks):
             p, flag = table + 96 * i, 4 * i
-            qkv, fc1 = number_at(p, 2), number_at(p, 8)
-            kind, hidden = number_at(qkv, 0), number_at(fc1, 2)
+            qkv = number_at(p, 2)
+            kind = number_at(qkv, 0)
 
             scale, bias = number_at(p, 0), number_at(p, 1)
             normalise_pack(work, stage, kind, x_in, rows, d, scale, bias, eps, a, scales, flag + 1, mine)
@@ -54,16 +70,7 @@ def encoder_kernel(
             w, bias = number_at(p, 4), number_at(p, 5)
             product(work, stage + 4, threads, a, scales, rows, w, bias, PLAIN, out, False, x_in, mine)
 
-            scale, bias = number_at(p, 6), number_at(p, 7)
-            normalise_pack(work, stage + 5, kind, out, rows, d, scale, bias, eps, a, scales, flag + 3, mine)
-            bias = number_at(p, 9)
-            if kind == INT8:  # a row's scale is known only when all of it is there
-                product(work, stage + 6, threads, a, scales, rows, fc1, bias, gelu, wide, False, 0, mine)
-                pack(work, stage + 7, kind, wide, hidden, rows, hidden, h, scales, flag + 4)
-            else:
-                product(work, stage + 6, threads, a, scales, rows, fc1, bias, gelu, h, True, 0, mine)
-            w, bias = number_at(p, 10), number_at(p, 11)
-            product(work, stage + 8, threads, h, scales, rows, w, bias, PLAIN, out, False, out, mine)
+            add_mlp(work, stage + 5, threads, p, out, rows, d, eps, gelu, flag, a, scales, wide, h, mine)
             stage, x_in = stage + STAGES, out
 
 

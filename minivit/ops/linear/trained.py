@@ -57,7 +57,7 @@ class Store:
         self._matrices = {}
 
     def __call__(self, name, value, dtype):
-        if not name.endswith(".w"):
+        if not name.endswith(".w") or name.startswith("stem."):  # weights of convolutions are standardised first
             return value
         if name not in self._matrices:
             self._matrices[name] = TrainedMatrix(value.shape, dtype if name.startswith("blocks.") else "float32")

@@ -1,17 +1,15 @@
-"""The single table of tensor names: every intermediate of the forward pass has one name, and only one.
+"""The single table of tensor names: every intermediate of a forward pass has one name, and only one.
 
-Grammar: ``[block{i}.]part.tensor``.  The table stands in execution order; `of(config)` unrolls it for one model.
+Grammar: ``[block{i}.]part.tensor``.  Each table stands in execution order; `names.of` unrolls them for one model.
 Shape letters are those of the shapes glossary: B images, N tokens, G patches, D width, H heads, K head width, M mlp
-width, R representation width, S a Mixer's hidden width across tokens, C classes, h × w pixels (h/4: a quarter, rounded
-up), c channels; "*" is N for unpooled models and nothing otherwise.
+width, R representation width, S a Mixer's hidden width across tokens, O pixels of a patch, C classes, h × w pixels
+(h/4: a quarter, rounded up), c channels; "*" is N for unpooled models and nothing otherwise.  Of LiT: T texts, E
+numbers of an embedding; the N tokens of its text tower are those of a text.
 Symbols are those of arXiv:2010.11929, official paths those of vit_jax/models_vit.py.
 """
 
-import fnmatch
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-from .errors import InputError, nearest
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,12 @@ UNIT = (
     Tensor("out", "{out} {outer}", "–", _UNIT, "ReLU of the sum of both paths"),
 )
 
+HIDDEN = Tensor("embed.masked", "B G D", "–", "vit.embeddings.mask_token", "…hidden patches are one learned vector")
+PAINTED = (
+    Tensor("decoder.out", "B G O", "–", "decoder.0", "the pixels of every patch, from its token"),
+    Tensor("painted", "B h w c", "–", "decoder.1", "…put where they belong: the picture as the model sees it"),
+)
+
 _MIXER = "MixerBlock_{i}"
 MIXER_BLOCK = (
     Tensor("ln1.out", "B N D", "LN(X)", f"{_MIXER}/LayerNorm_0", "what the MLP across tokens reads"),
@@ -90,6 +94,49 @@ MIXER_BLOCK = (
     Tensor("resid_post", "B N D", "Y", _MIXER, "residual stream after the block"),
 )
 
+_LAYER = "BertEncoder_0/encoder_block/layer_sequence/layers_{i}"
+_HEADS = f"{_LAYER}/attention_block/attention_layer"
+BERT_BEFORE = (
+    Tensor("tokens", "T N", "–", "(input)", "numbers of the word pieces"),
+    Tensor("embed.sum", "T N D", "–", "BertEncoder_0/embedder", "embedding of piece, position and segment, added"),
+    Tensor("embed.out", "T N D", "–", "BertEncoder_0/layer_norm", "…normalised: the stream starts"),
+)
+BERT_BLOCK = (
+    Tensor("attn.q", "T H N K", "q", f"{_HEADS}/query", "queries, before the division by √K"),
+    Tensor("attn.k", "T H N K", "k", f"{_HEADS}/key", "keys"),
+    Tensor("attn.v", "T H N K", "v", f"{_HEADS}/value", "values"),
+    Tensor("attn.scores", "T H N N", "q kᵀ / √D_h", _HEADS, "how well each query fits each key; −10¹⁰ for padding"),
+    Tensor("attn.probs", "T H N N", "A", _HEADS, "softmax of the scores: nobody looks at padding"),
+    Tensor("attn.z", "T H N K", "A v", _HEADS, "values averaged with those weights, per head"),
+    Tensor("attn.out", "T N D", "MHA(x)", f"{_LAYER}/attention_block/dense_layer", "heads mixed by one matrix"),
+    Tensor("resid_mid", "T N D", "x + MHA(x)", f"{_LAYER}/attention_block", "stream after attention"),
+    Tensor("ln1.out", "T N D", "LN(x + MHA(x))", f"{_LAYER}/attention_block/layer_norm", "…normalised: the stream"),
+    Tensor("mlp.pre", "T N M", "x W_1", f"{_LAYER}/mlp_block/mlp/dense_layer", "hidden layer before GELU"),
+    Tensor("mlp.act", "T N M", "GELU(x W_1)", f"{_LAYER}/mlp_block/mlp", "hidden layer after GELU"),
+    Tensor("mlp.out", "T N D", "FFN(x)", f"{_LAYER}/mlp_block/dense_layer", "what the MLP adds to the stream"),
+    Tensor("resid_post", "T N D", "x + FFN(x)", f"{_LAYER}/mlp_block", "stream after the MLP"),
+    Tensor("ln2.out", "T N D", "LN(x + FFN(x))", f"{_LAYER}/mlp_block/layer_norm", "…normalised: the stream"),
+)
+TEXT_BEFORE = (
+    BERT_BEFORE[0],
+    Tensor("embed.tokens", "T N D", "–", "Embed_0", "embedding of each word piece"),
+    Tensor("embed.out", "T N D", "z_0", "pos_embedding", "tokens plus positions: the stream starts"),
+)
+TEXT_AFTER = (
+    Tensor("head.pooled", "T D", "–", "(pool)", "the feature: first token (BERT) or last token"),
+    Tensor("logits", "T E", "–", "head", "the feature, turned to where images lie"),
+)
+#: What follows in either tower, and what the two say together
+POINT = (
+    Tensor("length", "{n} 1", "‖z‖", "(norm)", "how long the vector is"),
+    Tensor("normalised", "{n} E", "z / (‖z‖ + 1e-8)", "(normalised)", "the embedding: a point on the sphere"),
+)
+TOGETHER = (
+    Tensor("temperature", "1", "exp(t)", "t", "what cosines are multiplied by"),
+    Tensor("similarity", "B T", "exp(t) z_img z_txtᵀ", "(logits)", "how well each text fits each image"),
+    Tensor("probs", "B T", "–", "(softmax)", "…as probabilities of the texts, for each image"),
+)
+
 _NORM = "Transformer/encoder_norm"
 AFTER = (
     Tensor("final.norm", "B N D", "LN(z_L)", _NORM, "all tokens, normalised", lambda c: not c.norm_after_pool),
@@ -101,85 +148,3 @@ AFTER = (
     Tensor("head.distill_logits", "B C", "–", "(DeiT)", "logits from the second token", lambda c: c.distilled_head),
     Tensor("logits", "B * C", "y", "head", "one score per class", lambda c: c.classes),
 )  # fmt: skip
-
-
-def of(config):
-    """{name: Tensor} of one model, in execution order."""
-    return {tensor.name: tensor for tensor in {"vit": _vit, "hybrid": _hybrid, "mixer": _mixer}[config.family](config)}
-
-
-def _vit(config):
-    blocks = [_inside(f"block{i}", tensor) for i in range(config.blocks) for tensor in BLOCK]
-    return [tensor for tensor in (*BEFORE, *blocks, *AFTER) if tensor.exists(config)]
-
-
-def _hybrid(config):
-    image, *others = _vit(config)
-    stem = [replace(tensor, shape=tensor.shape.format(c=config.stem.width)) for tensor in STEM]
-    for name, inner, outer, _, projected in config.stem.layers():
-        _, stage, unit = name.split(".")
-        out = 4 * 2 ** int(stage)
-        before = out // 2 if projected and int(stage) else out
-        sizes = {"in": f"B h/{before} w/{before}", "out": f"B h/{out} w/{out}", "inner": inner, "outer": outer}
-        for tensor in UNIT[0 if projected else 2 :]:
-            tensor = _inside(f"stem.stage{stage}.unit{unit}", replace(tensor, shape=tensor.shape.format(**sizes)))
-            stem.append(replace(tensor, official=tensor.official.format(stage=int(stage) + 1, unit=int(unit) + 1)))
-    return [image, *stem, *others]
-
-
-def _mixer(config):
-    before = (BEFORE[0], replace(BEFORE[1], official="stem"))
-    blocks = [_inside(f"block{i}", tensor) for i in range(config.blocks) for tensor in MIXER_BLOCK]
-    norm, pooled, *_, logits = AFTER
-    after = (replace(norm, official="pre_head_layer_norm", exists=lambda _: True), pooled, logits)
-    return [tensor for tensor in (*before, *blocks, *after) if tensor.exists(config)]
-
-
-def _inside(part, tensor):
-    return replace(tensor, name=f"{part}.{tensor.name}")
-
-
-def expand(patterns, config):
-    """The names that a pattern such as "block*.attn.probs" (or several, or a comma-separated list) stands for.
-
-    Raises InputError, with the nearest names, for a pattern that matches nothing: an empty result would be silent.
-    """
-    known = of(config)
-    if isinstance(patterns, str):
-        patterns = [p.strip() for p in patterns.split(",")]
-    wanted = set()
-    for pattern in patterns:
-        matched = fnmatch.filter(known, pattern)
-        if not matched:
-            raise InputError(
-                f"{config.name} has no tensor {pattern!r}{nearest(pattern, known)} (`minivit trace` lists them)"
-            )
-        wanted.update(matched)
-    return [name for name in known if name in wanted]
-
-
-def shape(tensor, config, batch=1, image=None):
-    """The shape in numbers, for a batch of images of (height, width) pixels (default: the trained size)."""
-    height, width = image or config.image
-    rows, columns = config.grid_of(height, width)
-    G = rows * columns
-    sizes = {
-        **config.letters,
-        "B": batch,
-        "h": height,
-        "w": width,
-        "c": config.channels,
-        "G": G,
-        "N": config.prefix + G,
-    }
-    per_token = ["N"] if "unpooled" in config.pool else []
-    letters = [letter for axis in tensor.shape.split() for letter in (per_token if axis == "*" else [axis])]
-    return tuple(_number(letter, sizes) for letter in letters)
-
-
-def _number(letter, sizes):
-    # "D" -> 768, "64" -> 64, "h/4" -> a quarter of the height, rounded up
-    if letter.isdigit():
-        return int(letter)
-    letter, _, divisor = letter.partition("/")
-    return -(-sizes[letter] // int(divisor or 1))
