@@ -36,7 +36,7 @@ from minivit.viz.scene import colours
 # %%
 model = minivit.load(dtype="float64")
 config, ops = model.config, model.ops
-x = model.preprocess(ship.draw(32))
+x = model.preprocess(ship.draw())
 truth = model.trace(x)
 
 

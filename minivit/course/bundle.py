@@ -54,6 +54,10 @@ json.dump({"score": 0, "output": sys.argv[1]}, open(sys.argv[2], "w"))' "$said" 
 """
 
 
+#: Modules of models/ whose functions look like the taught ones
+RELATIVES = ("hybrid", "hybrid_backward", "masked", "mixer", "mixer_backward")
+
+
 def students(folder, strict=False, scripts=False):
     """Write the students' bundle: the assignments, a library to install, and how to begin.
 
@@ -114,13 +118,18 @@ def library():
 
 
 def _take_out(place):
-    """Make a copied library strict: no taught bodies, no planted mistakes (they quote solutions), answers as arrays."""
+    """Make a copied library strict: no taught bodies, nothing that repeats them, answers as arrays.
+
+    Planted mistakes quote solutions, and the relatives of the Vision Transformer are written like it.
+    """
     tasks, taught = assignments.table()[2].values(), {}
     for task in tasks:
         taught.setdefault(task.module, {}).update(dict.fromkeys(task.taught, source.message(task)))
     for module, messages in taught.items():
         path = place.joinpath(*module.split(".")).with_suffix(".py")
         _write(path, source.without(module, messages))
+    for name in RELATIVES:
+        (place / "minivit" / "models" / f"{name}.py").unlink()
     course = place / "minivit" / "course"
     for path in (course / "misconceptions").glob("*.toml"):
         path.unlink()

@@ -1,0 +1,84 @@
+"""Recording and replaying a forward pass, with a stand-in for CUDA graphs: when one is made, kept, and used again."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_gpu_tier import TINY, images, model
+
+from minivit.gpu import compat, graph
+from minivit.trace import NO_TAP
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Graphs that run again and write to the place of the first output; gives the list of what was recorded."""
+    done = []
+
+    def record(run):
+        output = run()
+        done.append(output.shape)
+
+        def launch():
+            output.data[:] = run().data
+
+        return launch, output
+
+    def copy_to(target, array):
+        target[:] = array.reshape(-1)
+
+    class NoPool:
+        __enter__ = __exit__ = lambda *_: None
+
+    fake = SimpleNamespace(SIMULATED=False, Pool=NoPool, record=record, copy_to=copy_to, NoGraph=compat.NoGraph)
+    monkeypatch.setattr(graph, "compat", fake)
+    return done
+
+
+@pytest.fixture
+def vit():
+    return model(TINY)
+
+
+def test_a_second_run_replays_the_graph_with_its_own_images(recorded, vit):
+    truth = model(TINY, "ref")
+    for pixels in (images(1), 2 * images(1)):
+        assert np.abs(vit.run(pixels) - truth.run(pixels)).max() < 1e-5
+    assert recorded == [(1, 7)]
+
+
+def test_there_is_a_graph_per_batch_and_size_and_the_oldest_goes(recorded, vit, monkeypatch):
+    monkeypatch.setattr(graph, "KEPT", 2)
+    for pixels in (images(1), images(2), images(1), images(1, 8, 8), images(1), images(2)):
+        vit.run(pixels)
+    assert len(vit.ops.run.graphs) == 2
+    assert recorded == [(1, 7), (2, 7), (1, 7), (2, 7)]  # the graph of two images went when a third came
+
+
+def test_nothing_is_recorded_if_somebody_looks_or_replaces_an_op(recorded, vit):
+    vit.trace(images(1), keep="logits")
+    vit.ops = vit.ops.replace(softmax=vit.ops.softmax)
+    vit.run(images(1))
+    assert recorded == [] and vit.ops.tier == "gpu" and not NO_TAP.active
+
+
+def test_without_graphs_it_warns_and_still_runs(recorded, vit, monkeypatch):
+    def record(run):
+        raise compat.NoGraph("ImportError: no graphs here")
+
+    monkeypatch.setattr(graph.compat, "record", record)
+    with pytest.warns(UserWarning, match="one by one \\(ImportError: no graphs here\\)"):
+        found = vit.run(images(1))
+    assert np.abs(found - model(TINY, "ref").run(images(1))).max() < 1e-5
+
+
+def test_memory_that_is_not_needed_any_more_is_used_again(monkeypatch):
+    monkeypatch.setattr(compat, "cuda", SimpleNamespace(device_array=np.empty))
+    pool = compat.Pool()
+    first = pool.take(6, np.float32)
+    place = first.ctypes.data
+    second = pool.take(6, np.float32)
+    assert second.ctypes.data != place
+    del first
+    assert pool.take(12, np.uint16).ctypes.data == place  # as many bytes
+    assert pool.take(3, np.float32).ctypes.data != place
