@@ -128,6 +128,11 @@ def _heads(found, config):
 
 def _image(found, pretrained):
     found.image_from("pos_embed")
+    image_of(found, pretrained)
+
+
+def image_of(found, pretrained):
+    """The image size as config.json tells it, where the number of patches does not."""
     size = pretrained.get("input_size")
     if "image" in found.needed and isinstance(size, list):  # not square: only the config can tell height from width
         found.fields["image"] = Table("config.json", {"input_size": size[1:]}).pair("input_size")

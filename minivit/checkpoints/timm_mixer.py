@@ -57,6 +57,7 @@ def recognise(source):
         "gelu": timm.gelu_of(config.table("model_args")),
     }
     found.image_of(tokens, "its MLP across tokens is for")
+    timm.image_of(found, pretrained)
     timm.find_preprocess(found, pretrained, USUAL, "the way of timm's Mixers")
     found.labels = timm.labels_of(found, config if "label_names" in config.values else pretrained)
     return found
