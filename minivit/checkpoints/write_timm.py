@@ -1,7 +1,7 @@
 """Models in the layout of timm: its state_dict names, and the config.json of its repositories on the hub.
 
-Every size stands in `model_args`, which go before those of the architecture; so any sizes are welcome.  Only the stages of
-a hybrid, and the patch, width and number of blocks of a Mixer, are part of the architecture.
+Every size stands in `model_args`, which go before those of the architecture; so any sizes are welcome.  Only the stages
+of a hybrid, and the patch, width and number of blocks of a Mixer, are part of the architecture.
 """
 
 import math
