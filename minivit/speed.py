@@ -62,6 +62,8 @@ def of_this_machine(tier, dtypes, threads=None, again=False, say=lambda text: No
     for dtype in dtypes:
         if dtype not in known:
             say(f"measuring how fast this machine is, once: tier {tier}, {dtype} …")
+            for config in (SMALL, STEM):  # whoever comes first may compile kernels, which takes memory of its own
+                alone(measure, config, tier, dtype, threads, 1)
             known[dtype] = _speed(
                 *(alone(measure, config, tier, dtype, threads, RUNS) for config in (SMALL, LARGE, STEM)), dtype
             )
