@@ -9,9 +9,9 @@ v3  per head: keys and values packed once, then a tile of queries at a time: sco
 import numpy as np
 from numba import njit
 
+from ..linear.panels import tall_of
 from ..simd.dots import BF16_DOT, BFLOAT16, FLOAT32
 from ..simd.kernel import kernel
-from ..simd.target import TALL
 from ..simd.team import done, my_part, take, team, wait
 from ..softmax.cpu import softmax
 from .heads import (
@@ -60,12 +60,13 @@ def attend_heads(
 ):  # fmt: skip
     # q, k, v: token t of head h of image i at [i·image_step + h·head_step + t·ld]
     # z: in row i·z_image + h·z_head + t, from column h·z_column on
-    keys_size, values_size, a_size, s_size, _ = sizes(n, width)
+    keys_size, values_size, a_size, s_size, _ = sizes(kind, n, width)
     keys, values = scratch, scratch + 4 * keys_size
     a = values + 4 * values_size
     s = a + 4 * a_size
     c = s + 4 * s_size
-    tiles, tasks = -(-n // TALL), images * heads * parts
+    high, tasks = tall_of(kind), images * heads * parts
+    tiles = -(-n // high)
     i = take(work, stage)
     while i < tasks:
         image, h, part = i // parts // heads, i // parts % heads, i % parts
@@ -73,11 +74,11 @@ def attend_heads(
         pack_keys(kind, k + start, ld, n, width, a, keys)
         pack_values(kind, v + start, ld, n, width, values)
         for t in range(tiles * part // parts, tiles * (part + 1) // parts):
-            rows = min(TALL, n - t * TALL)
-            pack_queries(kind, q + start + 4 * t * TALL * ld, ld, rows, width, a)
+            rows = min(high, n - t * high)
+            pack_queries(kind, q + start + 4 * t * high * ld, ld, rows, width, a)
             score(kind, a, rows, n, width, keys, s)
             softmax_pack(kind, s, rows, n, s, c)
-            r = image * z_image + h * z_head + t * TALL
+            r = image * z_image + h * z_head + t * high
             weigh(kind, s, rows, n, width, values, c, z, tall, panel, r, h * z_column)
         i = done(work, stage)
     wait(work, stage, tasks)
@@ -98,7 +99,7 @@ def attend_kernel(work, kind, q, k, v, images, heads, n, width, ld, head_step, i
 
 @kernel
 def scores_kernel(work, kind, q, k, heads, n, width, y, scratch, size):
-    keys_size, _, a_size, _, _ = sizes(n, width)
+    keys_size, _, a_size, _, _ = sizes(kind, n, width)
     keys = my_part(work, scratch, size)
     a = keys + 4 * keys_size
     s = a + 4 * a_size
@@ -106,26 +107,26 @@ def scores_kernel(work, kind, q, k, heads, n, width, y, scratch, size):
     while h < heads:
         start = 4 * h * n * width
         pack_keys(kind, k + start, width, n, width, a, keys)
-        for t in range(0, n, TALL):
-            rows = min(TALL, n - t)
+        for t in range(0, n, tall_of(kind)):
+            rows = min(tall_of(kind), n - t)
             pack_queries(kind, q + start + 4 * t * width, width, rows, width, a)
             score(kind, a, rows, n, width, keys, s)
-            unpack_scores(s, rows, n, y + 4 * (h * n + t) * n)
+            unpack_scores(kind, s, rows, n, y + 4 * (h * n + t) * n)
         h = done(work, 1)
     wait(work, 1, heads)
 
 
 @kernel
 def mix_kernel(work, kind, probs, v, heads, n, width, z, scratch, size):
-    _, values_size, _, s_size, _ = sizes(n, width)
+    _, values_size, _, s_size, _ = sizes(kind, n, width)
     values = my_part(work, scratch, size)
     s = values + 4 * values_size
     c = s + 4 * s_size
     h = take(work, 1)
     while h < heads:
         pack_values(kind, v + 4 * h * n * width, width, n, width, values)
-        for t in range(0, n, TALL):
-            rows = min(TALL, n - t)
+        for t in range(0, n, tall_of(kind)):
+            rows = min(tall_of(kind), n - t)
             pack_probs(kind, probs + 4 * (h * n + t) * n, n, rows, s)
             weigh(kind, s, rows, n, width, values, c, z, 1, width, h * n + t, 0)
         h = done(work, 1)
@@ -143,7 +144,7 @@ def functions(dtype):
         y = np.empty((images, heads, n, n), np.float32)
         team().run(
             scores_kernel, kind, q, k, images * heads, n, width, y,
-            scratch=scratch_size(n, width),
+            scratch=scratch_size(kind, n, width),
         )  # fmt: skip
         return y
 
@@ -154,7 +155,7 @@ def functions(dtype):
         z = np.empty(v.shape, np.float32)
         team().run(
             mix_kernel, kind, probs, v, images * heads, n, width, z,
-            scratch=scratch_size(n, width),
+            scratch=scratch_size(kind, n, width),
         )  # fmt: skip
         return z
 
@@ -167,7 +168,7 @@ def functions(dtype):
         image_step, head_step, ld, _ = (step // 4 for step in q.strides)
         crew.run(
             attend_kernel, kind, q, k, v, images, heads, n, width, ld, head_step, image_step,
-            z, parts_of(images * heads, crew.threads), scratch=scratch_size(n, width),
+            z, parts_of(images * heads, crew.threads), scratch=scratch_size(kind, n, width),
         )  # fmt: skip
         return z
 

@@ -8,7 +8,8 @@ The probabilities are computed again from q and k:  P = softmax(q kᵀ/√K), z 
 import numpy as np
 from numba import njit
 
-from ..linear.product import f32_half_t, f32_tile_t, multiply, place_in_panel
+from ..linear.panels import place_in_panel
+from ..linear.product import f32_half_t, f32_tile_t, multiply
 from ..simd.dots import FLOAT32
 from ..simd.lanes import filled, first_lanes, fma, sum_of
 from ..simd.memory import load, load_part, store
@@ -115,7 +116,7 @@ def pack_slice(x, ld, rows, width, a):
     # x (rows,width), a row every ld numbers -> panel a
     for m in range(rows):
         for i in range(0, width, W):
-            store(a, place_in_panel(i, m, 1), load_part(x, m * ld + i, width - i))
+            store(a, place_in_panel(TALL, i, m, 1), load_part(x, m * ld + i, width - i))
 
 
 @njit

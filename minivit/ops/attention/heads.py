@@ -6,11 +6,12 @@
 import numpy as np
 from numba import njit
 
-from ..linear.product import multiply, place_in_panel, put_number, terms_of
+from ..linear.panels import place_in_panel, put_number, tall_of, terms_of
+from ..linear.product import multiply
 from ..simd.functions import exp
 from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
 from ..simd.memory import get, load, load_part, paired, put, store, store_part
-from ..simd.target import TALL, VECS, WIDE, W
+from ..simd.target import VECS, WIDE, W
 
 
 @njit(forceinline=True)
@@ -19,14 +20,15 @@ def padded(kind, n):
 
 
 @njit
-def sizes(n, width):
-    """Floats of scratch for packed keys, packed values, queries, scores, one tile: enough for either kind."""
+def sizes(kind, n, width):
+    """Floats of scratch for packed keys, packed values, queries, scores, one tile."""
+    tall = tall_of(kind)
     wide, long = -(-width // (2 * W)) * 2 * W, -(-n // (2 * W)) * 2 * W
-    return long * wide, long * (-(-width // WIDE) * WIDE), TALL * wide, TALL * long, TALL * WIDE
+    return long * wide, long * (-(-width // WIDE) * WIDE), tall * wide, tall * long, tall * WIDE
 
 
-def scratch_size(n, width):
-    return sum(sizes.py_func(n, width))
+def scratch_size(kind, n, width):
+    return sum(sizes.py_func(kind, n, width))
 
 
 @njit
@@ -68,16 +70,16 @@ def pack_queries(kind, q, ld, rows, width, a):
     for m in range(rows):
         for i in range(0, padded(kind, width), W):
             v = load_part(q, m * ld + i, max(width - i, 0)) / root
-            put_number(kind, a, place_in_panel(i, m, terms_of(kind)), v)
+            put_number(kind, a, place_in_panel(tall_of(kind), i, m, terms_of(kind)), v)
 
 
 @njit
 def score(kind, a, rows, n, width, keys, s):
-    # queries a (rows,width), packed keys -> s (n/W, TALL, W) float32
-    items = padded(kind, width) // terms_of(kind)
+    # queries a (rows,width), packed keys -> s (n/W, tall, W) float32
+    tall, items = tall_of(kind), padded(kind, width) // terms_of(kind)
     for p in range(-(-n // WIDE)):
         b = keys + 4 * p * items * WIDE
-        multiply(kind, rows, a, b, s + 4 * p * VECS * TALL * W, W, TALL * W, items // W, False, b)
+        multiply(kind, rows, a, b, s + 4 * p * VECS * tall * W, W, tall * W, items // W, False, b)
 
 
 @njit
@@ -105,30 +107,30 @@ def put_row(x, n, y, r, column, tall, panel):
 
 @njit
 def softmax_pack(kind, s, rows, n, probs, c):
-    # scores s (n/W, TALL, W) -> panel of probabilities; they may be the same place.  As ops/softmax/cpu.py does it, but
+    # scores s (n/W, tall, W) -> panel of probabilities; they may be the same place.  As ops/softmax/cpu.py does it, but
     # all rows side by side: a row's sums wait for one another, those of different rows do not.  c: scratch
-    tops, sums = c, c + 4 * TALL * W
+    tops, sums = c, c + 4 * tall_of(kind) * W
     for m in range(rows):
         store(tops, m * W, filled(-np.inf))
         store(sums, m * W, filled(0.0))
     for i in range(0, n, W):
         for m in range(rows):
-            v = load(s, place_in_panel(i, m, 1))
+            v = load(s, place_in_panel(tall_of(kind), i, m, 1))
             store(tops, m * W, larger(v if n - i >= W else first_lanes(v, n - i, -np.inf), load(tops, m * W)))
     for m in range(rows):
         store(tops, m * W, filled(largest_of(load(tops, m * W))))
     for i in range(0, n, W):
         for m in range(rows):
-            e = exp(load(s, place_in_panel(i, m, 1)) - load(tops, m * W))
+            e = exp(load(s, place_in_panel(tall_of(kind), i, m, 1)) - load(tops, m * W))
             e = e if n - i >= W else first_lanes(e, n - i, 0.0)
-            store(s, place_in_panel(i, m, 1), e)
+            store(s, place_in_panel(tall_of(kind), i, m, 1), e)
             store(sums, m * W, load(sums, m * W) + e)
     for m in range(rows):
         store(sums, m * W, filled(np.float32(1) / sum_of(load(sums, m * W))))
     for i in range(0, padded(kind, n), W):
         for m in range(rows):
-            v = load(s, place_in_panel(i, m, 1)) * load(sums, m * W) if i < n else filled(0.0)
-            put_number(kind, probs, place_in_panel(i, m, terms_of(kind)), v)
+            v = load(s, place_in_panel(tall_of(kind), i, m, 1)) * load(sums, m * W) if i < n else filled(0.0)
+            put_number(kind, probs, place_in_panel(tall_of(kind), i, m, terms_of(kind)), v)
 
 
 @njit
@@ -136,12 +138,14 @@ def pack_probs(kind, x, n, rows, probs):
     # x (rows,n) row by row -> panel of probabilities
     for m in range(rows):
         for i in range(0, padded(kind, n), W):
-            put_number(kind, probs, place_in_panel(i, m, terms_of(kind)), load_part(x, m * n + i, max(n - i, 0)))
+            put_number(
+                kind, probs, place_in_panel(tall_of(kind), i, m, terms_of(kind)), load_part(x, m * n + i, max(n - i, 0))
+            )
 
 
 @njit
-def unpack_scores(s, rows, n, y):
-    # s (n/W, TALL, W) -> y (rows,n) row by row
+def unpack_scores(kind, s, rows, n, y):
+    # s (n/W, tall, W) -> y (rows,n) row by row
     for m in range(rows):
         for i in range(0, n, W):
-            store_part(y, m * n + i, load(s, place_in_panel(i, m, 1)), n - i)
+            store_part(y, m * n + i, load(s, place_in_panel(tall_of(kind), i, m, 1)), n - i)

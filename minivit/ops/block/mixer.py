@@ -7,11 +7,12 @@ import numpy as np
 
 from ...errors import InputError
 from ..linear.left import pack_normalised, product_left
-from ..linear.product import GELU_ERF, GELU_TANH, MAX_TILES, PLAIN, TILE, group_of
+from ..linear.panels import panel_floats
+from ..linear.product import GELU_ERF, GELU_TANH, PLAIN, SUMS, group_of
 from ..simd.arrays import address, round_up
 from ..simd.kernel import kernel
 from ..simd.memory import number_at
-from ..simd.target import TALL, WIDE, W
+from ..simd.target import WIDE, W
 from ..simd.team import my_part, team
 from .cpu import MLP_STAGES, PACKED, add_mlp
 
@@ -46,16 +47,16 @@ def mixer(blocks, x, config):
     images, n, d = x.shape
     group = group_of(images, n, d)
     crew, rows, y = team(), group * n, np.empty_like(x)
-    padded, columns = round_up(rows, TALL), group * round_up(d, WIDE)
+    columns = group * round_up(d, WIDE)
     flag = crew.run(
         mixer_kernel, crew.threads, x, images, group, n, d, config.eps, len(blocks),
         np.array([addresses(p) for p in blocks]), GELU_TANH if config.gelu == "tanh" else GELU_ERF, y,
         stages=1 + STAGES * len(blocks) * -(-images // group), keep=blocks,
         spaces=(
             columns * round_up(n, 2 * W), columns * round_up(config.token_mlp, 2 * W),
-            padded * round_up(d, 4 * W), 2 * rows, rows * config.mlp, padded * round_up(config.mlp, 4 * W),
+            panel_floats(rows, d), 2 * rows, rows * config.mlp, panel_floats(rows, config.mlp),
         ),
-        scratch=max(MAX_TILES * TILE, 2 * d),
+        scratch=max(SUMS, 2 * d),
     )  # fmt: skip
     if flag:
         name = f"block{(flag - 1) // 4}.{PACKED[(flag - 1) % 4]}"

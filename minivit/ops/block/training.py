@@ -12,7 +12,8 @@ from ..attention.gradient import gradient_scratch, heads_gradient
 from ..attention.heads import scratch_size
 from ..layernorm.cpu import GRADIENT_ROWS, layernorm_gradient
 from ..linear.gradient import NORMALISED, STAGES, linear_gradient, pack_again
-from ..linear.product import GELU_ERF, GELU_TANH, MAX_TILES, PLAIN, SLOPE_ERF, SLOPE_TANH, TILE, product
+from ..linear.panels import panel_floats
+from ..linear.product import GELU_ERF, GELU_TANH, PLAIN, SLOPE_ERF, SLOPE_TANH, SUMS, product
 from ..simd.arrays import aligned, round_up
 from ..simd.dots import FLOAT32
 from ..simd.kernel import learning_kernel
@@ -108,14 +109,14 @@ class Encoder:
         images, n, d = x.shape
         self._make_room(images, n, d, config.mlp, len(blocks))
         self._saved[0][:] = x.reshape(-1)
-        crew, padded = team(), round_up(images * n, TALL)
+        crew = team()
         crew.run(
             forward_kernel, crew.threads, images, n, d, config.heads, config.eps, len(blocks), table_of(blocks),
             self._addresses, GELU_TANH if config.gelu == "tanh" else GELU_ERF,
             parts_of(images * config.heads, crew.threads),
             stages=1 + FORWARD_STAGES * len(blocks), keep=(blocks, self._saved),
-            spaces=(padded * round_up(d, 4 * W), padded * round_up(config.mlp, 4 * W)),
-            scratch=max(scratch_size(n, d // config.heads), MAX_TILES * TILE, d, config.mlp),
+            spaces=(panel_floats(images * n, d), panel_floats(images * n, config.mlp)),
+            scratch=max(scratch_size(FLOAT32, n, d // config.heads), SUMS, d, config.mlp),
         )  # fmt: skip
         y = self._saved[-1].reshape(images, n, d)
         self.saved = {f"block{len(blocks) - 1}.resid_post": y}
@@ -133,10 +134,10 @@ class Encoder:
             GELU_ERF if erf else GELU_TANH, SLOPE_ERF if erf else SLOPE_TANH,
             stages=1 + BACKWARD_STAGES * len(blocks), keep=(blocks, self._saved, gradients),
             spaces=(
-                rows * widest, rows * d, round_up(rows, TALL) * round_up(widest, 4 * W),
+                rows * widest, rows * d, panel_floats(rows, widest),
                 items * round_up(max(d, m), TALL), items * round_up(widest, WIDE), 2 * d * -(-rows // GRADIENT_ROWS),
             ),
-            scratch=max(gradient_scratch(n, d // config.heads), MAX_TILES * TILE, 2 * widest),
+            scratch=max(gradient_scratch(n, d // config.heads), SUMS, 2 * widest),
         )  # fmt: skip
         return dx, gradients
 

@@ -11,7 +11,7 @@ from numba import njit
 from ...errors import InputError
 from ..linear.cpu import linear, linear_backward
 from ..linear.packed import PackedMatrix
-from ..linear.product import MAX_TILES, TILE
+from ..linear.product import SUMS
 from ..simd.kernel import kernel
 from ..simd.team import my_part, team
 from . import ref
@@ -50,7 +50,7 @@ def conv(x, w, stride):
     y = np.empty((len(x), *layer.size, layer.outputs), np.float32)
     crew.run(
         conv_kernel, crew.threads, np.array(layer.fields), len(x), x, y, keep=layer,
-        stages=1 + layer.stages, spaces=(layer.room,), scratch=max(MAX_TILES * TILE, w.inputs),
+        stages=1 + layer.stages, spaces=(layer.room,), scratch=max(SUMS, w.inputs),
     )  # fmt: skip
     return y
 

@@ -8,7 +8,8 @@ no pass of its own.
 from numba import njit
 
 from ..groupnorm.cpu import normalised
-from ..linear.product import PLAIN, chunks_of, pack_row, product
+from ..linear.panels import chunks_of, pack_row, panel_floats, tall_of
+from ..linear.product import PLAIN, product
 from ..simd.arrays import address, round_up
 from ..simd.lanes import filled, larger
 from ..simd.memory import load_part, number_at, store_part
@@ -33,7 +34,7 @@ class Layer:
         self.rows = images * self.size[0] * self.size[1]
         some = round_up(-(-self.rows // -(-self.rows * w.inputs // AT_ONCE)), TALL)
         self.stages = 2 * -(-self.rows // some)
-        self.room = some * round_up(w.inputs, 4 * W)  # of the windows at a time, in numbers
+        self.room = panel_floats(some, w.inputs)  # of the windows at a time
         self.held, scale_bias = (w, norm), (norm["scale"], norm["bias"]) if norm else (None, None)
         numbers = side, stride, *size, channels, *self.size, some
         self.fields = [address(w), self.outputs, *numbers, *map(address, scale_bias)]
@@ -81,15 +82,16 @@ def pack_windows(work, stage, layer, x, first, count, norm, a, row):
     c, down, across = number_at(layer, 6), number_at(layer, 7), number_at(layer, 8)
     top, start = max((down - 1) * stride + side - h, 0) // 2, max((across - 1) * stride + side - w, 0) // 2
     kind, k = number_at(number_at(layer, 0), 0), side * side * c
-    panels, size = -(-count // TALL), chunks_of(kind, k) * W * TALL
+    tall = tall_of(kind)
+    panels, size = -(-count // tall), chunks_of(kind, k) * W * tall
     p = take(work, stage)
     while p < panels:
-        for r in range(p * TALL, min(count, (p + 1) * TALL)):
+        for r in range(p * tall, min(count, (p + 1) * tall)):
             image, place = (first + r) // (down * across), (first + r) % (down * across)
             line, column = place // across * stride - top, place % across * stride - start
             mine = norm + 12 * c * image if norm else 0
             gather(x + 4 * image * h * w * c, h, w, c, side, line, column, mine, row)
-            pack_row(kind, row, k, a + 4 * p * size, r - p * TALL, 0)
+            pack_row(kind, row, k, a + 4 * p * size, r - p * tall, 0)
         p = done(work, stage)
     wait(work, stage, panels)
 

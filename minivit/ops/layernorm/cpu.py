@@ -9,11 +9,11 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
-from ..linear.product import chunks_of, pack_row
+from ..linear.panels import chunks_of, pack_row, tall_of
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.lanes import filled, first_lanes, fma, sum_of
 from ..simd.memory import load, load_part, store_part
-from ..simd.target import TALL, W
+from ..simd.target import W
 from ..simd.team import done, raise_flag, take, team, wait
 
 ROWS, GRADIENT_ROWS = 8, 32  # rows of one task
@@ -68,13 +68,13 @@ def normalise_row(x, d, scale, bias, eps, y):
 @njit
 def normalise_pack(work, stage, kind, x, rows, d, scale, bias, eps, a, scales, name, row):
     # x (rows,d) -> panels a: written as the product that follows wants it; `row` is scratch for one row
-    panels = -(-rows // TALL)
-    size = chunks_of(kind, d) * W * TALL
+    tall = tall_of(kind)
+    panels, size = -(-rows // tall), chunks_of(kind, d) * W * tall
     p = take(work, stage)
     while p < panels:
-        for r in range(p * TALL, min(rows, (p + 1) * TALL)):
+        for r in range(p * tall, min(rows, (p + 1) * tall)):
             normalise_row(x + 4 * r * d, d, scale, bias, eps, row)
-            if not pack_row(kind, row, d, a + 4 * p * size, r - p * TALL, scales + 8 * r):
+            if not pack_row(kind, row, d, a + 4 * p * size, r - p * tall, scales + 8 * r):
                 raise_flag(work, name)
         p = done(work, stage)
     wait(work, stage, panels)

@@ -19,7 +19,8 @@ from ..simd.target import TALL, WIDE, W
 from ..simd.team import my_part, team
 from .gradient import STAGES, linear_gradient
 from .packed import PackedMatrix
-from .product import MAX_TILES, PLAIN, TILE, pack, product
+from .panels import pack, panel_floats
+from .product import PLAIN, SUMS, product
 from .trained import trained
 
 
@@ -68,7 +69,7 @@ def linear(x, w, b=None):
     crew = team()
     flag = crew.run(
         linear_kernel, crew.threads, x, rows, w, None if b is None else np.ascontiguousarray(b, np.float32), y,
-        spaces=(round_up(rows, TALL) * round_up(w.inputs, 4 * W), 2 * rows), scratch=MAX_TILES * TILE,
+        spaces=(panel_floats(rows, w.inputs), 2 * rows), scratch=SUMS,
     )  # fmt: skip
     if flag:
         raise InputError("the input of a linear layer has a NaN or an infinity, which int8 cannot hold")
@@ -100,9 +101,9 @@ def linear_backward(dy, x, w):
         linear_backward_kernel, crew.threads, dy, x, rows, k, n, w.transposed, dx, dw, db,
         stages=1 + STAGES, keep=w,
         spaces=(
-            round_up(rows, TALL) * round_up(n, 4 * W), items * round_up(k, TALL), items * round_up(n, WIDE),
+            panel_floats(rows, n), items * round_up(k, TALL), items * round_up(n, WIDE),
         ),
-        scratch=max(MAX_TILES * TILE, 2 * k, n),
+        scratch=max(SUMS, 2 * k, n),
     )  # fmt: skip
     return dx, dw, db
 

@@ -16,7 +16,8 @@ from ..simd.lanes import filled
 from ..simd.memory import get, load_part, number_at, paired, put, store, store_part
 from ..simd.target import TALL, WIDE, W
 from ..simd.team import done, take, wait
-from .product import BFLOAT16_T, FLOAT32_T, PLAIN, activate, chunks_of, pack_row, product, product_of, terms_of
+from .panels import BFLOAT16_T, FLOAT32_T, chunks_of, pack_row, tall_of, terms_of
+from .product import PLAIN, activate, product, product_of
 
 #: how a saved row becomes what the product read: as it is (PLAIN), through GELU (GELU_TANH, GELU_ERF), or
 NORMALISED = -1
@@ -126,12 +127,13 @@ def product_transposed(work, stage, threads, kind, a, b, inner, rows, n, y, c):
 @njit
 def pack_again(work, stage, kind, x, rows, k, how, scale, bias, eps, a, row):
     # x (rows,k), as saved -> panels a of what the product reads; `row` is scratch
-    panels, size = -(-rows // TALL), chunks_of(kind, k) * W * TALL
+    tall = tall_of(kind)
+    panels, size = -(-rows // tall), chunks_of(kind, k) * W * tall
     p = take(work, stage)
     while p < panels:
-        for r in range(p * TALL, min(rows, (p + 1) * TALL)):
+        for r in range(p * tall, min(rows, (p + 1) * tall)):
             ready = row_again(x + 4 * r * k, k, how, scale, bias, eps, row)
-            pack_row(kind, ready, k, a + 4 * p * size, r - p * TALL, 0)
+            pack_row(kind, ready, k, a + 4 * p * size, r - p * tall, 0)
         p = done(work, stage)
     wait(work, stage, panels)
 

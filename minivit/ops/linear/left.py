@@ -10,10 +10,11 @@ from numba import njit
 from ..layernorm.cpu import normalise_row
 from ..simd.lanes import filled
 from ..simd.memory import get, load, load_part, number_at, paired, store, store_part
-from ..simd.target import TALL, VECS, WIDE, W
+from ..simd.target import VECS, WIDE, W
 from ..simd.team import done, take, wait
 from .gradient import item_of
-from .product import MAX_TILES, TASKS, activate, chunks_of, multiply, terms_of
+from .panels import chunks_of, tall_of, terms_of
+from .product import MAX_ROWS, TASKS, activate, multiply
 
 #: items of one task of pack_normalised
 ITEMS = 8
@@ -57,7 +58,8 @@ def finish_into_panel(kind, c, r, rows, bias, activation, panel):
     # tile c, from row r on -> activation(c + bias) in the items of a panel of the product that follows; the last tile
     # also clears what is behind the last row, because zeros of a meet it, but 0·NaN is not zero
     terms = terms_of(kind)
-    end = r + TALL if r + TALL < rows else chunks_of(kind, rows) * W * terms
+    tall = tall_of(kind)
+    end = r + tall if r + tall < rows else chunks_of(kind, rows) * W * terms
     for m in range(0, end - r, terms):
         for j in range(VECS):
             v = row_of(c, m, j, r, rows, bias, activation)
@@ -67,9 +69,9 @@ def finish_into_panel(kind, c, r, rows, bias, activation, panel):
 
 
 @njit
-def finish_rows(c, r, rows, col, columns, bias, activation, y, residual):
+def finish_rows(c, tall, r, rows, col, columns, bias, activation, y, residual):
     # tile c, from row r and column col on -> y (rows,columns) = activation(c + bias) + residual
-    for m in range(min(TALL, rows - r)):
+    for m in range(min(tall, rows - r)):
         for j in range(VECS):
             at, left = (r + m) * columns + col + j * W, max(columns - col - j * W, 0)
             v = row_of(c, m, j, r, rows, bias, activation)
@@ -80,8 +82,9 @@ def finish_rows(c, r, rows, col, columns, bias, activation, y, residual):
 def product_left(work, stage, threads, w, images, columns, b, bias, activation, y, to_panels, residual, c):
     # LeftMatrix w (k,rows), panels b (images,k,columns) -> y (images,rows,columns), or panels for the next such product
     kind, k, rows, a = number_at(w, 0), number_at(w, 1), number_at(w, 2), number_at(w, 3)
-    tiles, panels, chunks = -(-rows // TALL), -(-columns // WIDE), chunks_of(kind, k)
-    blocks = min(tiles, max(-(-tiles // MAX_TILES), -(-TASKS * threads // (images * panels))))
+    tall, panels, chunks = tall_of(kind), -(-columns // WIDE), chunks_of(kind, k)
+    tiles = -(-rows // tall)
+    blocks = min(tiles, max(-(-tiles // (MAX_ROWS // tall)), -(-TASKS * threads // (images * panels))))
     size, size_y = 4 * WIDE * W * chunks, 4 * WIDE * W * chunks_of(kind, rows)
     i = take(work, stage)
     while i < blocks * images * panels:
@@ -89,13 +92,13 @@ def product_left(work, stage, threads, w, images, columns, b, bias, activation, 
         image, following = p // panels, b + size * ((p + threads) % (images * panels))
         for t in range(tiles * block // blocks, tiles * (block + 1) // blocks):
             ahead = following + 128 * chunks * (t - tiles * block // blocks)
-            multiply(kind, min(TALL, rows - t * TALL), a + 4 * TALL * W * chunks * t, b + size * p, c, WIDE, W, chunks,
+            multiply(kind, min(tall, rows - t * tall), a + 4 * tall * W * chunks * t, b + size * p, c, WIDE, W, chunks,
                      False, ahead)  # fmt: skip
             if to_panels:
-                finish_into_panel(kind, c, t * TALL, rows, bias, activation, y + size_y * p)
+                finish_into_panel(kind, c, t * tall, rows, bias, activation, y + size_y * p)
             else:
                 place = 4 * image * rows * columns
-                finish_rows(c, t * TALL, rows, p % panels * WIDE, columns, bias, activation, y + place,
+                finish_rows(c, tall, t * tall, rows, p % panels * WIDE, columns, bias, activation, y + place,
                             residual + place if residual else 0)  # fmt: skip
         i = done(work, stage)
     wait(work, stage, blocks * images * panels)

@@ -4,7 +4,8 @@ import numpy as np
 
 from ..simd.arrays import aligned, round_up
 from ..simd.dots import BFLOAT16, FLOAT16, FLOAT32, INT8, KINDS, TERMS
-from ..simd.target import TALL, WIDE, W
+from ..simd.target import WIDE, W
+from .panels import tall_of
 
 
 class PackedMatrix:
@@ -51,7 +52,7 @@ class PackedMatrix:
 
 
 class LeftMatrix:
-    """The transpose of a matrix (I,O) in panels of rows (O/TALL, I/(terms·W), TALL, W, terms), padded with zeros.
+    """The transpose of a matrix (I,O) in panels of rows (O/tall, I/(terms·W), tall, W, terms), padded with zeros.
 
     For products where it stands on the left, of activations: see left.py.  It is multiplied in bfloat16 if that is the
     dtype and the CPU multiplies its pairs, otherwise in float32.
@@ -60,10 +61,10 @@ class LeftMatrix:
     def __init__(self, w, dtype):
         self.kind = BFLOAT16 if dtype == "bfloat16" and TERMS[BFLOAT16] == 2 else FLOAT32
         self.inputs, self.outputs = w.shape
-        chunk = TERMS[self.kind] * W
-        rows = np.zeros((round_up(self.outputs, TALL), round_up(self.inputs, chunk)), np.float32)
+        chunk, tall = TERMS[self.kind] * W, tall_of.py_func(self.kind)
+        rows = np.zeros((round_up(self.outputs, tall), round_up(self.inputs, chunk)), np.float32)
         rows[: self.outputs, : self.inputs] = w.T
-        panels = rows.reshape(-1, TALL, rows.shape[1] // chunk, chunk).swapaxes(1, 2)
+        panels = rows.reshape(-1, tall, rows.shape[1] // chunk, chunk).swapaxes(1, 2)
         panels = to_bfloat16(np.ascontiguousarray(panels)) if self.kind == BFLOAT16 else panels
         self.panels = aligned(panels.size, panels.dtype).reshape(panels.shape)
         self.panels[...] = panels

@@ -10,11 +10,11 @@ from numba import njit
 from ...errors import InputError
 from ..linear.cpu import linear_backward
 from ..linear.packed import PackedMatrix
-from ..linear.product import MAX_TILES, PLAIN, TILE, chunks_of, group_of, pack_row, product
-from ..simd.arrays import round_up
+from ..linear.panels import chunks_of, pack_row, panel_floats, tall_of
+from ..linear.product import PLAIN, SUMS, group_of, product
 from ..simd.kernel import kernel
 from ..simd.memory import load_part, number_at, store_part
-from ..simd.target import TALL, W
+from ..simd.target import W
 from ..simd.team import done, my_part, take, team, wait
 from .ref import patchify, unpatchify
 
@@ -48,13 +48,14 @@ def gather_pack(work, stage, kind, images, count, height, width, strip, side, a,
     # images (count,height,width), width in numbers -> one packed row per patch; `row` is scratch
     down, across = height // side, width // strip
     rows, k = count * down * across, side * strip
-    panels, floats = -(-rows // TALL), chunks_of(kind, k) * W * TALL
+    tall = tall_of(kind)
+    panels, floats = -(-rows // tall), chunks_of(kind, k) * W * tall
     p = take(work, stage)
     while p < panels:
-        for r in range(p * TALL, min(rows, (p + 1) * TALL)):
+        for r in range(p * tall, min(rows, (p + 1) * tall)):
             image, line, column = r // (down * across), r // across % down, r % across
             gather(images + 4 * ((image * height + line * side) * width + column * strip), width, side, strip, row)
-            pack_row(kind, row, k, a + 4 * p * floats, r - p * TALL, 0)
+            pack_row(kind, row, k, a + 4 * p * floats, r - p * tall, 0)
         p = done(work, stage)
     wait(work, stage, panels)
 
@@ -86,7 +87,7 @@ def patch_embed(images, w, b):
     crew.run(
         patch_kernel, crew.threads, images, count, group, height, width * channels, side * channels, side, w,
         np.ascontiguousarray(b, np.float32), y, stages=1 + 2 * -(-count // group),
-        spaces=(round_up(group * patches, TALL) * round_up(w.inputs, 4 * W),), scratch=max(MAX_TILES * TILE, w.inputs),
+        spaces=(panel_floats(group * patches, w.inputs),), scratch=max(SUMS, w.inputs),
     )  # fmt: skip
     return y
 

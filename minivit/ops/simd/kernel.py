@@ -25,6 +25,7 @@ import numba
 from numba import float32, intp, njit, void
 
 from ...files import replacing
+from .amx import AMX
 from .target import CPU, FEATURES, TRIPLE
 
 KERNELS = []
@@ -100,7 +101,7 @@ def cache_folder():
 def _key():
     """Numba notices changes of the file that a kernel stands in, but not of the functions that it calls elsewhere."""
     digest = hashlib.sha256()
-    for part in (numba.__version__, llvmlite.__version__, sys.version, TRIPLE, CPU, *sorted(FEATURES)):
+    for part in (numba.__version__, llvmlite.__version__, sys.version, TRIPLE, CPU, str(AMX), *sorted(FEATURES)):
         digest.update(part.encode() + b"\0")
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         if not source.name.startswith(("ref", "gpu")):  # no kernel of this tier comes from those

@@ -23,6 +23,7 @@ from llvmlite import ir
 from numba import config, njit, types
 
 from ...errors import InputError
+from .amx import shape_registers
 from .arrays import address, aligned, refuse_too_much, round_up
 from .target import ARM
 from .vector import I32, I64, call, pointer, vector_function
@@ -80,7 +81,8 @@ def wait(work, stage, tasks):
 
 @njit(forceinline=True)
 def my_part(work, scratch, size):
-    """This thread's share of the scratch memory; uses stage 0 as a roll-call."""
+    """This thread's share of the scratch memory; uses stage 0 as a roll-call.  Its tile registers are made ready."""
+    shape_registers()
     return scratch + 4 * size * take(work, 0)
 
 
@@ -98,6 +100,19 @@ def raise_flag(work, number):
     """Tell the caller of the kernel that something went wrong; the first flag stays."""
     if _counted(work, FLAG) == 0:
         _set(work, FLAG, number)
+
+
+@njit(forceinline=True)
+def counters(work, line):
+    """Counters for a thread's own stages: those of `work` from that line on."""
+    return work + 8 * LINE * line
+
+
+@njit
+def pass_flag(own, work):
+    """Raise in `work` what was raised in a thread's own counters."""
+    if _counted(own, FLAG):
+        raise_flag(work, _counted(own, FLAG))
 
 
 class Team:

@@ -10,24 +10,28 @@ c  the tile          row m, vector j at c[m·row + j·vector], in the first-leve
 """
 
 from contextlib import contextmanager
+from functools import partial
 
 from llvmlite import ir
 from numba.core import types
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
+from .amx import MULTIPLY, emit_tile
 from .dots import DOTS
 from .target import TALL, VECS, W
 from .vector import I8, I32, I64, call, pointer
 
 #: items per turn of the innermost loop; with 16, LLVM loads all numbers first and spills the sums: half the speed
 UNROLL = 4
+#: bytes of the next panel of b that are fetched per chunk: all of it, if 20 tiles, or 7 of 32 rows, read this one
+AHEAD, AHEAD_TILES = 128, 320
 
 
 def make_tile(kind, rows, transposed=False):
     """The micro-kernel of `rows` ≤ TALL rows: c = a b, or c += a b, over `chunks` · W items.
 
-    Meanwhile it fetches the 128 · chunks bytes at `ahead` into the second-level cache: the next panel of b.
+    Meanwhile it fetches the AHEAD · chunks bytes at `ahead` into the second-level cache: the next panel of b.
     ld: the distance of two items of a `transposed` a.
     """
     dot = DOTS[kind]
@@ -35,9 +39,14 @@ def make_tile(kind, rows, transposed=False):
     @intrinsic
     def tile(typing_context, a, ld, b, c, row, vector, chunks, add, ahead):
         def codegen(context, builder, sig, args):
-            a, ld, *others = args
-            chunk, item, next_row = (builder.mul(ld, I64(W)), ld, 1) if transposed else (I64(TALL * W), I64(1), W)
-            _emit_tile(builder, dot, rows, a, chunk, item, next_row, *others)
+            a, ld, *others, ahead = args
+            if kind in MULTIPLY and not transposed:
+                fetch = partial(_prefetch, builder, ahead, AHEAD_TILES)
+                emit_tile(builder, _loop, MULTIPLY[kind], rows, fetch, a, *others)
+            else:
+                chunk, item, next_row = (builder.mul(ld, I64(W)), ld, 1) if transposed else (I64(TALL * W), I64(1), W)
+                fetch = partial(_prefetch, builder, ahead, AHEAD)
+                _emit_tile(builder, dot, rows, fetch, a, chunk, item, next_row, *others)
             return context.get_dummy_value()
 
         return signature(types.void, *[types.intp] * 7, types.boolean, types.intp), codegen
@@ -45,7 +54,7 @@ def make_tile(kind, rows, transposed=False):
     return tile
 
 
-def _emit_tile(builder, dot, rows, a, a_chunk_step, a_item, a_row, b, c, row, vector, chunks, add, ahead):
+def _emit_tile(builder, dot, rows, fetch, a, a_chunk_step, a_item, a_row, b, c, row, vector, chunks, add):
     cells = [(m, j) for m in range(rows) for j in range(VECS)]
     places = {(m, j): builder.add(builder.mul(row, I64(m)), builder.mul(vector, I64(j))) for m, j in cells}
     sums = _start_sums(builder, dot.sums, places, c, add)
@@ -53,7 +62,7 @@ def _emit_tile(builder, dot, rows, a, a_chunk_step, a_item, a_row, b, c, row, ve
     with _loop(builder, chunks, sums) as (chunk, sums_of_chunk):
         a_chunk = builder.add(a, builder.mul(chunk, builder.mul(a_chunk_step, I64(4))))
         b_chunk = builder.add(b, builder.mul(chunk, I64(W * VECS * b_item)))
-        _prefetch(builder, builder.add(ahead, builder.mul(chunk, I64(128))))
+        fetch(chunk)
         with _loop(builder, I64(W // UNROLL), sums_of_chunk) as (step, new):
             a_step = builder.add(a_chunk, builder.mul(step, builder.mul(a_item, I64(4 * UNROLL))))
             b_step = builder.add(b_chunk, builder.mul(step, I64(UNROLL * VECS * b_item)))
@@ -81,8 +90,9 @@ def _start_sums(builder, vector_type, places, c, add):
     return start
 
 
-def _prefetch(builder, address):
-    for line in (0, 64):
+def _prefetch(builder, ahead, size, chunk):
+    address = builder.add(ahead, builder.mul(chunk, I64(size)))
+    for line in range(0, size, 64):
         place = pointer(builder, builder.add(address, I64(line)), to=I8)
         call(builder, "llvm.prefetch.p0", ir.VoidType(), place, I32(0), I32(2), I32(1))
 

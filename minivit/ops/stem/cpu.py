@@ -12,7 +12,7 @@ from ..conv.cpu import standardise
 from ..conv.windows import FIELDS, Layer, convolve, relu_of
 from ..groupnorm.cpu import ROWS, group_moments, moments_room, normalised
 from ..linear.packed import PackedMatrix
-from ..linear.product import MAX_TILES, TILE
+from ..linear.product import SUMS
 from ..max_pool.cpu import pool_maps
 from ..simd.kernel import kernel
 from ..simd.memory import load_part, number_at, store_part
@@ -106,7 +106,7 @@ def stem(p, images, config):
             max(moments_room(some, layer.rows // some, layer.outputs) for layer in used),
             4 * norm_size, 6 * map_size,
         ),
-        scratch=max(MAX_TILES * TILE, *(layer.inputs for layer in used)),
+        scratch=max(SUMS, *(layer.inputs for layer in used)),
     )  # fmt: skip
     return y
 

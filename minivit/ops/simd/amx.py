@@ -1,0 +1,93 @@
+"""Tile registers (Intel AMX): a product of whole small matrices in one instruction.
+
+There are eight, of 16 rows of 64 bytes.  `tdpbf16ps c, a, b` adds the product of 16 × 32 and 32 × 16 numbers in
+bfloat16 to 16 × 16 sums in float32, in 16 cycles: 8 times what two AVX-512 units multiply in that time, in float32.
+`tdpbusd` does so for 16 × 64 and 64 × 16 bytes, in int32.  The layouts are those of tile.py: 16 rows of a chunk of `a`
+are the rows of one register, 16 items of 16 columns of `b` those of another.
+
+Numbers of registers are part of the instructions, so they are dealt out here, not by LLVM.
+"""
+
+import ctypes
+import sys
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import signature
+from numba.extending import intrinsic
+
+from .dots import BF16_DOT, BFLOAT16, INT8
+from .target import FEATURES, VECS
+from .vector import I8, I64, call, pointer
+
+#: rows of a tile register; a tile of sums is 2 × VECS registers, the others hold the factors
+HIGH = 16
+VOID = ir.VoidType()
+
+
+def _granted():
+    """Linux saves 8 KB more per thread that uses these registers, so a process must ask for them: arch_prctl(2)."""
+    arch_prctl, request, tile_data = 158, 0x1023, 18
+    return sys.platform == "linux" and ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0
+
+
+AMX = BF16_DOT and {"amx-tile", "amx-bf16", "amx-int8"} <= FEATURES and _granted()
+
+#: kinds of numbers that tile registers multiply, and the instruction
+MULTIPLY = {BFLOAT16: "llvm.x86.tdpbf16ps", INT8: "llvm.x86.tdpbusd"} if AMX else {}
+
+
+@intrinsic
+def shape_registers(typing_context):
+    """Make all eight of this thread's tile registers 16 rows of 64 bytes; nothing without AMX."""
+
+    def codegen(context, builder, sig, args):
+        if AMX:
+            rows = bytes([1, *[0] * 15, *[64, 0] * 8, *[0] * 16, *[HIGH] * 8, *[0] * 8])  # palette, widths, heights
+            block = ir.Constant(ir.ArrayType(I8, 64), bytearray(rows))
+            place = cgutils.global_constant(builder.module, "tile_registers", block)
+            call(builder, "llvm.x86.ldtilecfg", VOID, builder.bitcast(place, I8.as_pointer()))
+        return context.get_dummy_value()
+
+    return signature(types.void), codegen
+
+
+def emit_tile(builder, loop, instruction, rows, fetch, a, b, c, row, vector, chunks, add):
+    """The micro-kernel of tile.py, of 16 or 32 rows."""
+    high = rows // HIGH
+    cells = [(m, j) for m in range(high) for j in range(VECS)]
+    sums = {cell: I8(i) for i, cell in enumerate(cells)}
+    lefts, rights = [I8(4 + m) for m in range(high)], [I8(6 + j) for j in range(VECS)]
+    places = {
+        (m, j): builder.add(
+            c, builder.mul(I64(4), builder.add(builder.mul(row, I64(HIGH * m)), builder.mul(vector, I64(j))))
+        )
+        for m, j in cells
+    }
+    c_step = builder.mul(row, I64(4))
+    for cell in cells:
+        call(builder, "llvm.x86.tilezero", VOID, sums[cell])
+    with builder.if_then(add):
+        for cell in cells:
+            _load(builder, sums[cell], places[cell], c_step)
+    with loop(builder, chunks, {}) as (chunk, _):
+        a_chunk = builder.add(a, builder.mul(chunk, I64(2 * HIGH * 64)))
+        b_chunk = builder.add(b, builder.mul(chunk, I64(HIGH * VECS * 64)))
+        fetch(chunk)
+        for m in range(high):
+            _load(builder, lefts[m], builder.add(a_chunk, I64(HIGH * 64 * m)), I64(64))
+        for j in range(VECS):
+            _load(builder, rights[j], builder.add(b_chunk, I64(64 * j)), I64(VECS * 64))
+            for m in range(high):
+                call(builder, instruction, VOID, sums[m, j], lefts[m], rights[j])
+    for cell in cells:
+        call(builder, "llvm.x86.tilestored64", VOID, sums[cell], _place(builder, places[cell]), c_step)
+
+
+def _load(builder, register, address, step):
+    call(builder, "llvm.x86.tileloadd64", VOID, register, _place(builder, address), step)
+
+
+def _place(builder, address):
+    return pointer(builder, address, to=I8)
