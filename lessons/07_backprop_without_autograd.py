@@ -458,7 +458,7 @@ check(answer, int((blame[last] > 0).sum()), {65: "who reads the other 64 after t
 
 # %%
 rgb = colours(x[0], config)
-some = list(dict.fromkeys(np.linspace(last, 0, 5).round().astype(int)))
+some = list(dict.fromkeys(np.linspace(last, 0, min(config.blocks, 6)).round().astype(int)))
 of_patches = [blame[b, config.prefix :].reshape(config.grid) for b in some]
 panels.row(
     *(

@@ -393,17 +393,22 @@ print(f"{'':16s}" + "".join(f"{test:>24s}" for test in tests))
 for i in table:
     print(f"{names[i]:16s}" + "".join(f"{mean[i, t]:18.3f}  ({place[i, t]}.)" for t in range(4)))
 
-below_random = [names[i] for i in range(len(names) - 1) if mean[i, 0] >= mean[-1, 0]]
-print("\nno better than random numbers at deletion:", ", ".join(below_random) or "none")
+print()
+for t in range(2):
+    below_random = [names[i] for i in range(len(names) - 1) if mean[i, t] >= mean[-1, t]]
+    print(f"no better than random numbers at {tests[t]}:", ", ".join(below_random) or "none")
 
 
 def spread(ax):
-    for rank, i in enumerate(table):
+    by_mean = mean[:, 0].argsort()
+    for rank, i in enumerate(by_mean):
         ax.plot(league[:, i, 0], np.full(len(scenes), rank), "o", color=panels.LINES[0], alpha=0.5, markersize=5)
         ax.plot(mean[i, 0], rank, "|", color=panels.MARK, markersize=16, markeredgewidth=2)
-    ax.set_yticks(range(len(table)), [names[i] for i in table])
+    ax.set_yticks(range(len(names)), [names[i] for i in by_mean])
     ax.invert_yaxis()
-    panels.finish_chart(ax, "deletion area of each map: a dot per picture, red: the mean", "low is good", "")
+    panels.finish_chart(
+        ax, "deletion, mean colour: a dot per picture, red: the mean", "area under the curve: low is good", ""
+    )
 
 
 panels.row(spread, height=3)

@@ -36,14 +36,14 @@ Then, whenever you work:
     .venv/bin/jupyter lab             # open A1, A2, …; or edit the .py files, if you got those
     .venv/bin/minivit grade .         # points, and what is wrong; this is what your instructor runs, too
 
-{mode}Hand in the files A1… to A7…, with their names as they are.
+{mode}Hand in the files A1… to A8…, with their names as they are.
 """
 STRICT = "The library lacks the functions that you are going to write; until then it cannot run a model.\n\n"
 
 SETUP = """#!/usr/bin/env bash
 # Gradescope runs this once, when the image is built
 set -e
-python3 -m pip install /autograder/source/library
+python3 -m pip install '/autograder/source/library[sim]'
 """
 RUN = """#!/usr/bin/env bash
 # Gradescope runs this for every submission

@@ -57,7 +57,7 @@ def grade(folder, only=None, hidden=None, seconds=SECONDS, megabytes=MEGABYTES, 
             progress(result)
         return task.id, result
 
-    timed = [task for task in chosen if cases.of(task).speed]  # these run alone, at the end
+    timed = [task for task in chosen if cases.of(task).cost]  # these run alone, at the end
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         found = dict(pool.map(one, [task for task in chosen if task not in timed]))
     found.update(map(one, timed))

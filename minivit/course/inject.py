@@ -8,6 +8,7 @@ from types import FunctionType
 import numpy as np
 
 from .. import tiers
+from ..errors import InputError
 from ..trace import NO_TAP
 from . import assignments
 from .cases import OPS, TAP
@@ -33,8 +34,11 @@ def installed(functions):
 
 
 def original(task):
-    """The library's function."""
-    return getattr(import_module(task.module), task.function)
+    """The library's function.  Raises InputError where a package is missing that it needs."""
+    try:
+        return getattr(import_module(task.module), task.function)
+    except ModuleNotFoundError as error:
+        raise InputError(f"{task.id} needs {error.name}, which is not installed: pip install {error.name}") from error
 
 
 def fitted(function, original):

@@ -16,5 +16,6 @@ def all_answers():
     import other_answers_a1_a2  # noqa: F401
     import other_answers_a3_a5  # noqa: F401
     import other_answers_a6_a7  # noqa: F401
+    import other_answers_a8  # noqa: F401
 
     return ANSWERS

@@ -87,7 +87,7 @@ def test_a_few_mistakes_in_one_number_are_told_with_enough_digits():
 def test_an_unknown_task_is_named_with_its_neighbours():
     with pytest.raises(InputError, match=r"there is no task 'A3.9'; did you mean 'A3.\d'"):
         check("A3.9", math.sqrt)
-    with pytest.raises(InputError, match=r"A1\.1 to A7\.2"):
+    with pytest.raises(InputError, match=r"A1\.1 to A8\.2"):
         check("softmax", softmax)
 
 

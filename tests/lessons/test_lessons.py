@@ -97,6 +97,27 @@ def test_lesson_05_also_runs_without_the_golden_cases_of_the_repository(tmp_path
     assert said.count("all tensors agree") == 2  # before the theft, and after the number has been put back
 
 
+def test_lesson_11_shows_what_was_measured_where_a_machine_with_a_gpu_has_left_its_figures(tmp_path, monkeypatch):
+    benchmarks = LESSONS.parent / "benchmarks"
+    monkeypatch.syspath_prepend(benchmarks)
+    import gpu_cases
+
+    for folder in ("lessons", "benchmarks/results"):
+        (tmp_path / folder).mkdir(parents=True)
+    for path in (LESSONS / "quiz.py", benchmarks / "gpu_cases.py", benchmarks / "gpu_report.py"):
+        shutil.copy(path, tmp_path / path.parent.name)
+    rows = [{"case": case.key, "speed": case.expected / 2, "of_library": 0.125} for case in gpu_cases.CASES]
+    report = {"machine": {"card": "a card"}, "copy_gbytes": 4300.0, "tiny": False, "rows": rows, "models": []}
+    (tmp_path / "benchmarks" / "results" / "h200.json").write_text(json.dumps(report), encoding="utf-8")
+    environment(monkeypatch, tmp_path)
+    source = LESSONS / "11_fast_on_a_gpu.py"
+    outputs = executed(source.read_text(encoding="utf-8"), source.name, tmp_path / "lessons")
+    table = "".join(output.get("data", {}).get("text/markdown", "") for output in outputs)
+    assert "a card; copies at 4300 GB/s" in table and "not yet measured" not in table
+    shown = [case for case in gpu_cases.CASES if case.op in ("linear", "attention")]
+    assert table.count("| 12% |") == len(shown) and "| 400 TFLOP/s | 200 TFLOP/s |" in table
+
+
 def test_a_cell_that_fails_is_named(tmp_path, monkeypatch):
     environment(monkeypatch, tmp_path)
     text = "# %%\nx = 1\n# %% [markdown]\n# text\n# %%\ny = x / 0\n# %%\nx\n"

@@ -24,7 +24,7 @@ def plain(f, *inputs):
 def several(f, *inputs):
     """For functions that give several arrays: one array with another axis in front will do, or a list."""
     found = f(*inputs)
-    return tuple(found) if isinstance(found, (list, np.ndarray)) and np.ndim(found) else found
+    return tuple(found) if isinstance(found, list) or (isinstance(found, np.ndarray) and found.ndim) else found
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Spec:
     call: Callable = plain  # how the function is called with the inputs
     inside: Callable | None = None  # runs the library with the function in it: () -> {what: array}
     gradients: tuple = ()  # names in check.gradcheck.CASES
-    speed: Callable | None = None  # see speed.py
+    cost: Callable | None = None  # see cost.py
     derived: bool = True  # whether the last case is also tried in float32 and on views
 
     def all_cases(self):

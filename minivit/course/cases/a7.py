@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import Spec, sizes
-from .speed import Race
+from .cost import Race
 
 
 def fill(shape):
@@ -66,7 +66,7 @@ SPECS = {
             "odd sizes": odd_norm,
         },
         call=fill(lambda x, *_: x.shape),
-        speed=Race(norm(788, 192), layernorm_reference, least=0.4),
+        cost=Race(norm(788, 192), layernorm_reference, least=0.4),
         derived=False,
     ),
     "A7.2": Spec(
@@ -78,7 +78,7 @@ SPECS = {
             "odd sizes": odd_linear,
         },
         call=fill(lambda x, w, b: (len(x), w.shape[1])),
-        speed=Race(linear(197, 192, 576), linear_reference, least=0.1),
+        cost=Race(linear(197, 192, 576), linear_reference, least=0.1),
         derived=False,
     ),
 }
