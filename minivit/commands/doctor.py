@@ -50,13 +50,13 @@ def _tier(tier):
 def _kernels():
     """What tier cpu compiles for, and where it keeps that."""
     try:
-        from ..ops.simd import dots, kernel, target, team
+        from ..ops.simd import amx, dots, kernel, target, team
     except (ImportError, InputError):
         return {}
     return {
         "compiled for": f"{target.CPU}, {target.W} float32 numbers per register",
-        "bfloat16": dots.DOTS[dots.BFLOAT16].__doc__,
-        "int8": dots.DOTS[dots.INT8].__doc__,
+        "bfloat16": amx.how(dots.BFLOAT16),
+        "int8": amx.how(dots.INT8),
         "threads": team.team().threads,
         "kept in": str(kernel.cache_folder() or "memory only: no folder can be written"),
     }

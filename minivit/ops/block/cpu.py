@@ -1,8 +1,8 @@
 """The encoder on the CPU: all blocks in one kernel, so that its threads are started once per forward pass.
 
 Where there are as many images as threads, every thread takes its own through all blocks: nobody waits, and what one
-stage writes, the next one finds in the cache of the same core.  Threads share the stages of an image only where there are
-too few.
+stage writes, the next one finds in the cache of the same core.  Threads share the stages of an image only where there
+are too few.
 
 Rows go through a block in nine stages.  LayerNorm writes what it normalises straight into the packed panels of the
 product that follows; bias, GELU and residual join the sums of a product before they leave the first-level cache.

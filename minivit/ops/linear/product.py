@@ -12,7 +12,7 @@ from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slop
 from ..simd.lanes import filled, fma
 from ..simd.memory import get, load, load_part, load_whole, number_at, store_part
 from ..simd.target import TALL, VECS, WIDE, W
-from ..simd.team import done, take, wait
+from ..simd.team import done_near, take_near, wait
 from ..simd.tile import AHEAD, AHEAD_TILES, make_tile
 from .panels import (
     BFLOAT16_T,
@@ -21,6 +21,7 @@ from .panels import (
     chunks_of,
     place_in_panel,
     put_number,
+    shares_of,
     tall_of,
     terms_of,
 )
@@ -156,11 +157,14 @@ def product_of(
         most = max(1, min(MAX_ROWS_TILES // tall, MAX_BYTES_TILES // (4 * tall * W * chunks)))
         parts = -(-chunks // MAX_CHUNKS_TILES)
     blocks = min(tiles, max(-(-tiles // most), -(-TASKS * threads // columns)))
-    i = take(work, stage)
-    while i < blocks * columns:
+    shares = shares_of(kind, rows, k * n, threads)
+    blocks, step = -(-blocks // shares) * shares, 1 if shares > 1 else threads
+    tasks = blocks * columns
+    i = take_near(work, stage, tasks, shares, c)
+    while i < tasks:
         block, col = i // columns, i % columns
         first, last = tiles * block // blocks, tiles * (block + 1) // blocks
-        following = b + b_bytes * chunks * ((col + threads) % columns)
+        following = b + b_bytes * chunks * ((col + step) % columns)
         for part in range(parts):
             start, stop = chunks * part // parts, chunks * (part + 1) // parts
             for t in range(first, last):
@@ -174,5 +178,5 @@ def product_of(
                     finish(
                         kind, at, count, r, col * WIDE, n, sums, row_scales, bias, activation, y, to_panels, residual
                     )
-        i = done(work, stage)
-    wait(work, stage, blocks * columns)
+        i = done_near(work, stage, tasks, shares, c)
+    wait(work, stage, tasks)

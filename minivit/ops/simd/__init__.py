@@ -7,6 +7,7 @@
     functions.py exp, erf and both GELUs of a vector
     dots.py      how this CPU multiplies float32, half precision, bfloat16 and int8
     tile.py      the micro-kernel: a tile of a matrix product held in registers
+    amx.py       … and in tile registers, where the CPU has them
     arrays.py    memory for kernels
     team.py      threads that share the tasks of a kernel
     kernel.py    compile once, keep on disk

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
-from .dots import BF16_DOT, BFLOAT16, INT8
+from .dots import BF16_DOT, BFLOAT16, DOTS, INT8
 from .target import FEATURES, VECS
 from .vector import I8, I64, call, pointer
 
@@ -36,6 +36,11 @@ AMX = BF16_DOT and {"amx-tile", "amx-bf16", "amx-int8"} <= FEATURES and _granted
 
 #: kinds of numbers that tile registers multiply, and the instruction
 MULTIPLY = {BFLOAT16: "llvm.x86.tdpbf16ps", INT8: "llvm.x86.tdpbusd"} if AMX else {}
+
+
+def how(kind):
+    """In words: how this CPU multiplies that kind of numbers."""
+    return "16 × 16 sums in one instruction, in tile registers (AMX)" if kind in MULTIPLY else DOTS[kind].__doc__
 
 
 @intrinsic

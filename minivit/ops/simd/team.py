@@ -28,9 +28,10 @@ from .arrays import address, aligned, refuse_too_much, round_up
 from .target import ARM
 from .vector import I32, I64, call, pointer, vector_function
 
-#: A stage has two counters, tasks taken and tasks done, in a cache line of its own
-LINE = 8
-FLAG = 2
+#: A stage has a cache line of its own for its counters: tasks done, and taken from each share of them.  Line 0 has the
+#: roll-call, the flag, the address of the scratch memory and the bytes of a thread's part of it
+LINE, DONE, SHARES = 8, 7, 7
+FLAG, SCRATCH, PART = 2, 3, 4
 
 
 @vector_function((types.intp, types.intp), types.intp)
@@ -67,14 +68,35 @@ def take(work, stage):
 
 @njit(forceinline=True)
 def done(work, stage):
-    _count_up(work, LINE * stage + 1)
+    _count_up(work, LINE * stage + DONE)
     return _count_up(work, LINE * stage)
+
+
+@njit
+def take_near(work, stage, tasks, shares, mine):
+    """A task of this thread's share of the tasks, or when that is empty of another share; `tasks` if none is left.
+
+    A thread so meets the rows again that it had in the stage before: they are in its core's cache.  mine: `my_part`
+    """
+    me = (mine - _counted(work, SCRATCH)) // _counted(work, PART) if shares > 1 else 0
+    for other in range(shares):
+        share = (me + other) % shares
+        i = tasks * share // shares + _count_up(work, LINE * stage + share)
+        if i < tasks * (share + 1) // shares:
+            return i
+    return tasks
+
+
+@njit(forceinline=True)
+def done_near(work, stage, tasks, shares, mine):
+    _count_up(work, LINE * stage + DONE)
+    return take_near(work, stage, tasks, shares, mine)
 
 
 @njit
 def wait(work, stage, tasks):
     turn = 0
-    while _counted(work, LINE * stage + 1) < tasks:
+    while _counted(work, LINE * stage + DONE) < tasks:
         _pause(turn)
         turn += 1
 
@@ -138,6 +160,7 @@ class Team:
             memory = self._spaces((*spaces, scratch * self.threads) if scratch else spaces)
             work = aligned(LINE * stages, np.int64)
             sizes = [scratch] if scratch else []
+            work[SCRATCH], work[PART] = memory[-1] if scratch else 0, 4 * scratch
             job = function, [*map(address, (work, *args, *memory)), *sizes], (work, args, keep)
             self._posted += 1
             for queue in self._queues:
