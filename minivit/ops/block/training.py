@@ -5,40 +5,43 @@ What is cheap is computed again: both LayerNorms, the probabilities, GELU.
 """
 
 import numpy as np
+from numba import njit
 
 from ...params import flatten, nest
 from ..attention.cpu import attend_heads, parts_of
 from ..attention.gradient import gradient_scratch, heads_gradient
 from ..attention.heads import scratch_size
 from ..layernorm.cpu import GRADIENT_ROWS, layernorm_gradient
-from ..linear.gradient import NORMALISED, STAGES, linear_gradient, pack_again
+from ..linear.gradient import NORMALISED, STAGES, linear_gradient, pack_again, scratch_for
 from ..linear.panels import panel_floats
 from ..linear.product import GELU_ERF, GELU_TANH, PLAIN, SLOPE_ERF, SLOPE_TANH, SUMS, product
 from ..simd.arrays import aligned, round_up
 from ..simd.dots import FLOAT32
 from ..simd.kernel import learning_kernel
 from ..simd.memory import number_at
-from ..simd.target import TALL, WIDE, W
-from ..simd.team import my_part, team
+from ..simd.target import WIDE, W
+from ..simd.team import counters, done, my_part, take, team, wait
 from .cpu import addresses
 
 FORWARD_STAGES, BACKWARD_STAGES = 9, 4 * STAGES + 5
 SAVED = 5
+#: rows that a thread takes through all blocks together: their panels and sums stay in a second-level cache
+GROUP_ROWS = 400
 
 
-@learning_kernel
-def forward_kernel(
-    work, threads, images, n, d, heads, eps: float, blocks, table, saved, gelu, parts, a, h, scratch, size
-):
-    # saved: addresses of x, qkv, z, mid, pre for every block, and of the result; x of the first block is the input
-    mine, stage, rows = my_part(work, scratch, size), 1, images * n
+@njit
+def forward_group(
+    work, stage, threads, first, images, n, d, heads, eps, blocks, table, saved, gelu, parts, a, h, mine
+):  # fmt: skip
+    # images first…first + images through all blocks; gives the stage after that.  saved: addresses of x, qkv, z, mid,
+    # pre for every block, and of the result; x of the first block is the input
+    rows, at = images * n, 4 * first * n
     for i in range(blocks):
         p, s = table + 128 * i, saved + 8 * SAVED * i
-        x, qkv, z, mid, pre, y = (
-            number_at(s, 0), number_at(s, 1), number_at(s, 2), number_at(s, 3), number_at(s, 4), number_at(s, 5)
-        )  # fmt: skip
-        w = number_at(p, 2)
+        w, m = number_at(p, 2), number_at(number_at(p, 8), 2)
         kind = number_at(w, 0)
+        x, qkv, z = number_at(s, 0) + at * d, number_at(s, 1) + at * 3 * d, number_at(s, 2) + at * d
+        mid, pre, y = number_at(s, 3) + at * d, number_at(s, 4) + at * m, number_at(s, 5) + at * d
         pack_again(work, stage, kind, x, rows, d, NORMALISED, number_at(p, 0), number_at(p, 1), eps, a, mine)
         product(work, stage + 1, threads, a, 0, rows, w, number_at(p, 3), PLAIN, qkv, False, 0, mine)
         attend_heads(
@@ -51,9 +54,32 @@ def forward_kernel(
         w = number_at(p, 8)
         pack_again(work, stage + 5, kind, mid, rows, d, NORMALISED, number_at(p, 6), number_at(p, 7), eps, a, mine)
         product(work, stage + 6, threads, a, 0, rows, w, number_at(p, 9), PLAIN, pre, False, 0, mine)
-        pack_again(work, stage + 7, kind, pre, rows, number_at(w, 2), gelu, 0, 0, eps, h, mine)
+        pack_again(work, stage + 7, kind, pre, rows, m, gelu, 0, 0, eps, h, mine)
         product(work, stage + 8, threads, h, 0, rows, number_at(p, 10), number_at(p, 11), PLAIN, y, False, mid, mine)
         stage += FORWARD_STAGES
+    return stage
+
+
+@learning_kernel
+def forward_kernel(
+    work, threads, images, group, apart, n, d, heads, eps: float, blocks, table, saved, gelu, parts, a_size, room_size,
+    room, scratch, size,
+):  # fmt: skip
+    # `group` images at a time; apart: as in cpu.py, every thread has a group of its own
+    mine, own, stage, groups = my_part(work, scratch, size), work, 1, -(-images // group)
+    if apart:
+        me = (mine - scratch) // (4 * size)
+        threads, own, room = 1, counters(work, 2 + apart * me), room + 4 * room_size * me
+    i = take(work, 1) if apart else 0
+    while i < groups:
+        first = i * group
+        stage = forward_group(
+            own, stage, threads, first, min(group, images - first), n, d, heads, eps, blocks, table, saved, gelu, parts,
+            room, room + 4 * a_size, mine,
+        )  # fmt: skip
+        i = done(work, 1) if apart else i + 1
+    if apart:
+        wait(work, 1, groups)
 
 
 @learning_kernel
@@ -110,12 +136,16 @@ class Encoder:
         self._make_room(images, n, d, config.mlp, len(blocks))
         self._saved[0][:] = x.reshape(-1)
         crew = team()
+        apart = images >= crew.threads > 1
+        group = max(1, min(GROUP_ROWS // n, images // crew.threads)) if apart else images
+        rows, lines = group * n, 1 + FORWARD_STAGES * len(blocks) * -(-images // group)
+        sizes = [round_up(panel_floats(rows, width), 16) for width in (d, config.mlp)]
         crew.run(
-            forward_kernel, crew.threads, images, n, d, config.heads, config.eps, len(blocks), table_of(blocks),
-            self._addresses, GELU_TANH if config.gelu == "tanh" else GELU_ERF,
-            parts_of(images * config.heads, crew.threads),
-            stages=1 + FORWARD_STAGES * len(blocks), keep=(blocks, self._saved),
-            spaces=(panel_floats(images * n, d), panel_floats(images * n, config.mlp)),
+            forward_kernel, crew.threads, images, group, lines if apart else 0, n, d, config.heads, config.eps,
+            len(blocks), table_of(blocks), self._addresses, GELU_TANH if config.gelu == "tanh" else GELU_ERF,
+            1 if apart else parts_of(images * config.heads, crew.threads), sizes[0], sum(sizes),
+            stages=2 + lines * crew.threads if apart else lines, keep=(blocks, self._saved),
+            spaces=(sum(sizes) * (crew.threads if apart else 1),),
             scratch=max(scratch_size(FLOAT32, n, d // config.heads), SUMS, d, config.mlp),
         )  # fmt: skip
         y = self._saved[-1].reshape(images, n, d)
@@ -135,9 +165,9 @@ class Encoder:
             stages=1 + BACKWARD_STAGES * len(blocks), keep=(blocks, self._saved, gradients),
             spaces=(
                 rows * widest, rows * d, panel_floats(rows, widest),
-                items * round_up(max(d, m), TALL), items * round_up(widest, WIDE), 2 * d * -(-rows // GRADIENT_ROWS),
+                panel_floats(max(d, m), rows), items * round_up(widest, WIDE), 2 * d * -(-rows // GRADIENT_ROWS),
             ),
-            scratch=max(gradient_scratch(n, d // config.heads), SUMS, 2 * widest),
+            scratch=max(gradient_scratch(n, d // config.heads), SUMS, scratch_for(widest)),
         )  # fmt: skip
         return dx, gradients
 

@@ -15,9 +15,9 @@ from ...errors import InputError
 from ..simd.arrays import round_up
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.memory import number_at
-from ..simd.target import TALL, WIDE, W
+from ..simd.target import WIDE, W
 from ..simd.team import my_part, team
-from .gradient import STAGES, linear_gradient
+from .gradient import STAGES, linear_gradient, scratch_for
 from .packed import PackedMatrix
 from .panels import pack, panel_floats
 from .product import PLAIN, SUMS, product
@@ -101,9 +101,9 @@ def linear_backward(dy, x, w):
         linear_backward_kernel, crew.threads, dy, x, rows, k, n, w.transposed, dx, dw, db,
         stages=1 + STAGES, keep=w,
         spaces=(
-            panel_floats(rows, n), items * round_up(k, TALL), items * round_up(n, WIDE),
+            panel_floats(rows, n), panel_floats(k, rows), items * round_up(n, WIDE),
         ),
-        scratch=max(SUMS, 2 * k, n),
+        scratch=max(SUMS, scratch_for(k), n),
     )  # fmt: skip
     return dx, dw, db
 

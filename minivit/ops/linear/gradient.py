@@ -11,9 +11,10 @@ fetching it from memory.
 from numba import njit
 
 from ..layernorm.cpu import normalise_row
-from ..simd.dots import FLOAT32
+from ..simd.amx import AMX
+from ..simd.dots import BFLOAT16, FLOAT32
 from ..simd.lanes import filled
-from ..simd.memory import get, load_part, number_at, paired, put, store, store_part
+from ..simd.memory import get, load_part, number_at, paired, put, store, store_part, transpose
 from ..simd.target import TALL, WIDE, W
 from ..simd.team import done, take, wait
 from .panels import BFLOAT16_T, FLOAT32_T, chunks_of, pack_row, tall_of, terms_of
@@ -70,6 +71,34 @@ def pack_transposed(work, stage, kind, x, ld, rows, k, how, scale, bias, eps, a,
     wait(work, stage, tasks)
 
 
+def scratch_for(k):
+    """Floats of scratch for the gradients of a layer of k inputs."""
+    return 2 * W * k + W * W if AMX else 2 * k
+
+
+@njit
+def pack_for_tiles(work, stage, x, ld, rows, k, how, scale, bias, eps, a, scratch):
+    # x (rows,k), a row every ld numbers -> panels of xᵀ for tile registers (k/tall, rows/(2·W), tall, W) pairs of rows:
+    # 2·W rows at a time, turned in squares of W × W pairs; scratch: such rows, and a square
+    chunks, tall, square = chunks_of(BFLOAT16, rows), tall_of(BFLOAT16), scratch + 4 * 2 * W * k
+    t = take(work, stage)
+    while t < chunks:
+        first = 2 * W * t
+        if how != PLAIN:
+            for r in range(first, min(rows, first + 2 * W)):
+                row_again(x + 4 * r * ld, k, how, scale, bias, eps, scratch + 4 * (r - first) * k)
+        source, step = (x + 4 * first * ld, ld) if how == PLAIN else (scratch, k)
+        for column in range(0, -(-k // tall) * tall, W):
+            for i in range(W):
+                one, two = source + 8 * i * step, source + 4 * (2 * i + 1) * step
+                one, two = one if first + 2 * i < rows else 0, two if first + 2 * i + 1 < rows else 0
+                store(square, i * W, item_of(BFLOAT16, one, two, column, k - column))
+            place = ((column // tall * chunks + t) * tall + column % tall) * W
+            transpose(square, W, a + 4 * place, W)
+        t = done(work, stage)
+    wait(work, stage, chunks)
+
+
 @njit
 def pack_panel(kind, x, ld, rows, left, b, sums):
     # columns 0…left of x (rows,·) -> panel b (items, WIDE); sums (left) += their sums, if given
@@ -120,7 +149,8 @@ def pack_rows(work, stage, kind, x, rows, n, b, scratch):
 @njit
 def product_transposed(work, stage, threads, kind, a, b, inner, rows, n, y, c):
     # panels a of xᵀ (rows,inner), panels b of dy (inner,n) -> y (rows,n) = xᵀ dy
-    kind = FLOAT32_T if terms_of(kind) == 1 else BFLOAT16_T
+    if not (AMX and kind == BFLOAT16):
+        kind = FLOAT32_T if terms_of(kind) == 1 else BFLOAT16_T
     product_of(work, stage, threads, kind, a, 0, rows, inner, n, b, 0, 0, PLAIN, y, False, 0, c)
 
 
@@ -151,6 +181,9 @@ def linear_gradient(
     kind, c, row = number_at(w_transposed, 0), mine, mine
     pack_again(work, stage, kind, dy, rows, n, PLAIN, 0, 0, eps, a, row)
     product(work, stage + 1, threads, a, 0, rows, w_transposed, 0, activation, dx, False, residual, c)
-    pack_transposed(work, stage + 2, kind, x, k, rows, k, how, scale, bias, eps, x_panels, row)
+    if AMX and kind == BFLOAT16:
+        pack_for_tiles(work, stage + 2, x, k, rows, k, how, scale, bias, eps, x_panels, row)
+    else:
+        pack_transposed(work, stage + 2, kind, x, k, rows, k, how, scale, bias, eps, x_panels, row)
     pack_columns(work, stage + 3, kind, dy, rows, n, dy_panels, db)
     product_transposed(work, stage + 4, threads, kind, x_panels, dy_panels, rows, k, n, dw, c)

@@ -92,6 +92,25 @@ def paired(builder, first, second):
     return builder.bitcast(builder.or_(low, builder.shl(high, ir.Constant(VI, [16] * W))), VF)
 
 
+@vector_function((types.intp, types.intp, types.intp, types.intp), types.void)
+def transpose(builder, x, x_step, y, y_step):
+    """W rows of W numbers, x_step numbers apart, become W columns: y (W,W), its rows y_step numbers apart."""
+    rows = [builder.load(pointer(builder, x, builder.mul(x_step, I64(i))), align=4) for i in range(W)]
+    half = W // 2
+    while half:  # swap the upper right with the lower left quarter of every square of 2·half rows
+        low = [i + j if j < half else W + i + j - half for i in range(0, W, 2 * half) for j in range(2 * half)]
+        high = [i + j + half if j < half else W + i + j for i in range(0, W, 2 * half) for j in range(2 * half)]
+        for i in range(W):
+            if not i & half:
+                pair = rows[i], rows[i + half]
+                rows[i], rows[i + half] = (
+                    builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(I32, W), lanes)) for lanes in (low, high)
+                )
+        half //= 2
+    for i, row in enumerate(rows):
+        builder.store(row, pointer(builder, y, builder.mul(y_step, I64(i))), align=4)
+
+
 @vector_function((types.intp, types.intp), vec)
 def load_whole(builder, x, i):
     """int32 numbers, as float32."""
