@@ -28,12 +28,14 @@ class Case:
 
     @property
     def unit(self):
-        return "TFLOP/s" if self.op in ("linear", "patch_embed", "attention") else "GB/s"
+        return "TFLOP/s" if self.op in ("linear", "patch_embed", "attention", "conv") else "GB/s"
 
 
 #: linear: rows, inputs, outputs (FC1 of B/16, 64 images) · attention: B, H, N, K · patch_embed: images, P, D ·
-#: others: rows, columns
+#: conv: images, rows and columns of the map, channels, side of the windows, outputs (of R50) · groupnorm, max_pool:
+#: images, rows and columns, channels · others: rows, columns
 FC1, ROWS, SCORES = (12608, 768, 3072), (50432, 768), (151296, 197)
+CONV, MAP, ROOT = (64, 28, 128, 3, 128), (64, 56, 256), (64, 112, 64)
 CASES = (
     Case("linear", "v1", "float32", FC1, 5, "one thread per output"),
     Case("linear", "v2", "float32", FC1, 9, "tiles in shared memory"),
@@ -55,24 +57,39 @@ CASES = (
     Case("softmax", "v3", "float32", SCORES, 0.75 * COPY, "the row in registers"),
     Case("gelu", "v1", "float32", ROWS, 0.7 * COPY, "one thread per number"),
     Case("gelu", "v2", "float32", ROWS, 0.9 * COPY, "four numbers per access"),
+    Case("conv", "v1", "float32", CONV, 4, "one thread per output"),
+    Case("conv", "v2", "float32", CONV, 35, "linear v3 that reads windows from the map"),
+    Case("conv", "v3", "float16", CONV, 110, "linear v4 on two halves: three products for one"),
+    Case("conv", "v3", "bfloat16", CONV, 110, "the same in bfloat16"),
+    Case("groupnorm", "v1", "float32", MAP, 0.02 * COPY, "one thread per group"),
+    Case("groupnorm", "v2", "float32", MAP, 0.2 * COPY, "a warp per group, shuffles"),
+    Case("groupnorm", "v3", "float32", MAP, 0.6 * COPY, "lines read whole, twice: moments first"),
+    Case("max_pool", "v1", "float32", ROOT, 0.5 * COPY, "one thread per number"),
+    Case("max_pool", "v2", "float32", ROOT, 0.8 * COPY, "four numbers per access"),
+    Case("relu", "v1", "float32", ROWS, 0.7 * COPY, "one thread per number"),
+    Case("relu", "v2", "float32", ROWS, 0.9 * COPY, "four numbers per access"),
 )
 #: whole models: (variant, dtype, batch) and the milliseconds expected of it
 MODELS = (
     ("B/16", "float32", 1, 2.0), ("B/16", "float32", 32, 31.0), ("B/16", "float32", 256, 240.0),
     ("B/16", "bfloat16", 1, 0.7), ("B/16", "bfloat16", 32, 3.6), ("B/16", "bfloat16", 256, 27.0),
+    ("R50+B/16", "float32", 1, 4.5), ("R50+B/16", "float32", 32, 65.0),
+    ("R50+B/16", "bfloat16", 1, 2.5), ("R50+B/16", "bfloat16", 32, 19.0),
 )  # fmt: skip
 
 
 def tiny_cases():
     """The same rungs at sizes that a simulator can do: to try the script."""
-    sizes = {"linear": (9, 16, 8), "attention": (1, 1, 5, 16), "patch_embed": (1, 4, 8)}
+    sizes = {"linear": (9, 16, 8), "attention": (1, 1, 5, 16), "patch_embed": (1, 4, 8), "conv": (1, 4, 8, 3, 8)}
+    sizes |= {"groupnorm": (1, 3, 64), "max_pool": (1, 4, 8)}
     return [replace(case, shape=sizes.get(case.op, (5, 8))) for case in CASES]
 
 
-def tiny_model():
-    from minivit.config import ViTConfig
+def tiny_models():
+    from minivit.config import HybridConfig, Stem, ViTConfig
 
-    return ViTConfig("tiny", image=(8, 8), patch=4, width=16, blocks=1, heads=2, mlp=32, classes=4)
+    sizes = {"width": 16, "blocks": 1, "heads": 2, "mlp": 32, "classes": 4, "image": (8, 8)}
+    return ViTConfig("tiny", patch=4, **sizes), HybridConfig("tiny+", patch=1, stem=Stem((1,), 8, 4), **sizes)
 
 
 def work(case):
@@ -88,8 +105,17 @@ def work(case):
         images, side, D = shape
         pixels = images * (224 // side * side) ** 2 * 3
         return 2 * pixels * D, 4 * pixels + 4 * images * (224 // side) ** 2 * D
+    if case.op == "conv":
+        images, rows, channels, k, outputs = shape
+        pixels = images * rows * rows
+        # maps are float32, or two halves
+        return 2 * pixels * k * k * channels * outputs, 4 * (pixels * (channels + outputs) + k * k * channels * outputs)
+    if case.op in ("groupnorm", "max_pool"):
+        images, rows, channels = shape
+        count = images * rows * rows * channels
+        return (8 * count, 4 * 2 * count) if case.op == "groupnorm" else (9 * count / 4, 4 * count * 5 / 4)
     rows, columns = shape
-    return {"layernorm": 8, "softmax": 5, "gelu": 10}[case.op] * rows * columns, 2 * size * rows * columns
+    return {"layernorm": 8, "softmax": 5, "gelu": 10, "relu": 1}[case.op] * rows * columns, 2 * size * rows * columns
 
 
 def speed(case, seconds):

@@ -17,7 +17,8 @@ NONE = "not yet measured"
 #: TFLOP/s of the tensor cores (halves), and of the float32 multipliers of an H100 or H200
 PEAKS = {"halves": 990.0, "float32": 67.0}
 COLOURS = {"linear": "#0072b2", "attention": "#d55e00", "patch_embed": "#009e73", "layernorm": "#cc79a7",
-           "softmax": "#7a5c00", "gelu": "#56b4e9"}  # fmt: skip
+           "softmax": "#7a5c00", "gelu": "#56b4e9", "conv": "#000000", "groupnorm": "#882255", "max_pool": "#117733",
+           "relu": "#888888"}  # fmt: skip
 
 
 def markdown(report):

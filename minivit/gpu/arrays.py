@@ -1,4 +1,4 @@
-"""Arrays on the device, with the few operations that the models use: +, /, reshape, transpose, indexing.
+"""Arrays on the device, with the few operations that the models use: +, /, reshape, transpose, indexing, rows.
 
 Shapes and views live on the host and cost nothing, numbers stay on the device: models/vit.py runs on these arrays as it
 is written.  `np.asarray(x)` brings the numbers back, as float32.
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from . import compat
-from .elementwise import AXES, add, gather, scale
+from .elementwise import AXES, add, gather, look_up, scale
 from .formats import FLOAT32
 
 LARGEST = 2**32 - 1  # kernels count elements in 32 bits
@@ -78,7 +78,9 @@ class DeviceArray:
         return self.transpose(*axes)
 
     def __getitem__(self, index):
-        """Integers and slices of step 1, as NumPy."""
+        """Integers and slices of step 1, as NumPy; or an array of integers, for rows."""
+        if isinstance(index, np.ndarray):
+            return rows(self, index)
         index = index if isinstance(index, tuple) else (index,)
         offset, shape, strides = self.offset, [], []
         for axis, (length, stride) in enumerate(zip(self.shape, self.strides, strict=True)):
@@ -89,7 +91,7 @@ class DeviceArray:
                     raise InputError("arrays on the device are sliced with step 1")
                 offset, shape, strides = offset + start * stride, [*shape, max(stop - start, 0)], [*strides, stride]
             elif not isinstance(chosen, int):
-                raise InputError("tier 'gpu' looks up no rows by an array of numbers; use tier 'cpu' for this model")
+                raise InputError(f"arrays on the device are indexed by numbers and slices, not by {chosen!r}")
             elif -length <= chosen < length:
                 offset += chosen % length * stride
             else:
@@ -100,13 +102,13 @@ class DeviceArray:
         return (self[i] for i in range(len(self)))
 
     def __add__(self, other):
-        # the same shapes, or one that repeats over the leading axes of the other, such as (1,N,D) and (B,N,D)
-        x, y = sorted((dense(self), dense(on_device(other))), key=lambda array: array.size, reverse=True)
+        # the same shapes, or one that repeats over axes of the other, such as (1,N,D) and (B,N,D)
+        x, y = sorted((dense(self), on_device(other)), key=lambda array: array.size, reverse=True)
         trailing = [*y.shape]
         while trailing and trailing[0] == 1:
             trailing.pop(0)
-        if tuple(trailing) != x.shape[x.ndim - len(trailing) :]:
-            raise InputError(f"cannot add an array of shape {y.shape} to one of shape {x.shape}")
+        repeats_whole = tuple(trailing) == x.shape[x.ndim - len(trailing) :]
+        y = dense(y if repeats_whole else repeated(y, x.shape))
         out = empty(x.shape, FLOAT32 if FLOAT32 in (x.format, y.format) else x.format)
         add(x.format, y.format, out.format).launch(blocks(x.size), x.flat, y.flat, out.flat, x.size, y.size)
         return out
@@ -122,7 +124,8 @@ class DeviceArray:
     __rmul__ = __mul__
 
     def __truediv__(self, divisor):
-        return self * (1 / divisor)
+        # by a number; or by an array that lies on the host, where the result then is too
+        return np.asarray(self) / divisor if isinstance(divisor, np.ndarray) else self * (1 / divisor)
 
 
 def row_by_row(shape):
@@ -151,6 +154,27 @@ def on_device(x, format=FLOAT32):
         return x
     x = np.asarray(x, np.float32)
     return DeviceArray(compat.upload(format.encode(x)), format, x.shape)
+
+
+def repeated(x, shape):
+    """A view in which x repeats along its axes of length 1, as NumPy's broadcast_to."""
+    missing = len(shape) - x.ndim
+    lengths, strides = (1,) * missing + x.shape, (0,) * missing + tuple(x.strides)
+    if missing < 0 or any(length not in (1, wanted) for length, wanted in zip(lengths, shape, strict=True)):
+        raise InputError(f"cannot add an array of shape {x.shape} to one of shape {shape}")
+    strides = [0 if length == 1 else stride for length, stride in zip(lengths, strides, strict=True)]
+    return DeviceArray(x.data, x.format, shape, strides, x.offset)
+
+
+def rows(table, numbers):
+    # table (V,…), numbers (…) integers on the host -> (…,…): those rows of the table
+    table, numbers = dense(table), np.asarray(numbers)
+    if numbers.dtype.kind not in "iu" or (numbers.size and not 0 <= numbers.min() <= numbers.max() < len(table)):
+        raise IndexError(f"expected the numbers of rows, 0 to {len(table) - 1}")
+    out = empty((*numbers.shape, *table.shape[1:]), table.format)
+    chosen, width = compat.upload(numbers.astype(np.uint32)), table.size // max(len(table), 1)
+    look_up(table.format).launch(blocks(out.size), table.flat, chosen, out.flat, out.size, width)
+    return out
 
 
 def dense(x, format=None):

@@ -1,4 +1,4 @@
-"""Kernels with one thread per element: copy a view, add, scale.  They move numbers; the models do little of it."""
+"""Kernels with one thread per element: copy a view or rows, add, scale.  They move numbers; models do little of it."""
 
 from functools import cache
 
@@ -61,9 +61,25 @@ def scale(format):
     return scale
 
 
+@cache
+def look_up(format):
+    """Copy rows of a table."""
+    load, store = format.load, format.store
+
+    @kernel(f"{format.signature}, uint32[::1], {format.signature}, uint32, uint32", THREADS)
+    def look_up(table, numbers, y, count, width):
+        # table (V,D), numbers (n,) -> y (n,D): count numbers
+        i = uint32(uint32(cuda.blockIdx.x) * uint32(THREADS) + uint32(cuda.threadIdx.x))
+        if i < count:
+            store(y, i, load(table, uint32(numbers[uint32(i // width)] * width + i % width)))
+
+    return look_up
+
+
 KERNELS = [
     Checked("gather float32", gather(FLOAT32, FLOAT32), last=True),
     Checked("gather float32 to bfloat16", gather(FLOAT32, BFLOAT16), last=True),
     Checked("add float32", add(FLOAT32, FLOAT32, FLOAT32), last=True),
     Checked("scale bfloat16", scale(BFLOAT16), last=True),
+    Checked("rows float32", look_up(FLOAT32), last=True),
 ]

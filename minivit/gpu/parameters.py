@@ -8,7 +8,10 @@ joins the stream, or is a model's answer, write float32; LayerNorm writes what t
 import fnmatch
 import math
 
+import numpy as np
+
 from ..errors import InputError
+from ..ops.conv.gpu_halves import weights
 from . import compat
 from .arrays import on_device
 from .formats import FLOAT32, FORMATS
@@ -16,14 +19,24 @@ from .formats import FLOAT32, FORMATS
 #: their results join the residual stream, or leave the model
 TO_FLOAT32 = ("embed.w", "*.attn.out.w", "*.fc2.w", "head.w", "head_distill.w", "decoder.w")
 
+#: LiT's, in the whole tree and in its part
+TEMPERATURE = ("similarity.t", "t")
+
 
 def store(name, value, dtype):
-    """One parameter, by its flat name, on the device."""
+    """One parameter, by its flat name, on the device.
+
+    Weights of a hybrid's convolutions go there later (ops/conv/gpu_halves.py); LiT's temperature, one number, never.
+    """
     half = FORMATS[dtype]
     is_matrix = name.endswith(".w")
+    if name in TEMPERATURE:
+        return np.asarray(value, np.float32)
     needed, free = math.prod(value.shape) * 4, compat.free_memory()
     if needed > free:
         raise InputError(f"{name} needs {_size(needed)} on the GPU, where {_size(free)} are free; use a smaller model")
+    if name.startswith("stem."):
+        return weights(value, half) if is_matrix else on_device(value)
     kept = on_device(value, half if is_matrix else FLOAT32)
     if name.endswith(".scale"):
         kept.output = half
@@ -38,7 +51,17 @@ def activations_size(config, shape, dtype):
     tokens, D, half = config.prefix + math.prod(config.grid_of(height, width)), config.width, FORMATS[dtype].bytes
     inside = max(5 * D, D + config.mlp)  # numbers per token: LayerNorm's, q, k, v and z; or LayerNorm's and the hidden
     widest = 4 * 3 * D + half * inside  # … and the stream: before, in the middle of and behind a block
-    return B * (4 * height * width * channels + tokens * widest)
+    stem = stem_size(config.stem, height, width) if config.family == "hybrid" else 0
+    return B * (4 * height * width * channels + max(tokens * widest, stem))
+
+
+def stem_size(stem, height, width):
+    """The same of a hybrid's ResNet, for one image."""
+    # maps are widest at the root, of four times the pixels, before and behind GroupNorm; or in the first stage: what
+    # comes into a unit; four times as wide its shortcut, and its last convolution before and behind GroupNorm; and what
+    # that one reads
+    maps = 1 + 3 * 4 + 1 if stem.units else 2 * 4
+    return 4 * maps * stem.width * -(-height // 4) * -(-width // 4)
 
 
 def refuse_too_large(config, shape, dtype):

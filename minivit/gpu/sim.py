@@ -14,6 +14,7 @@ What it cannot tell: how long anything takes, bank conflicts, and registers (see
 
 import random
 from contextlib import contextmanager
+from contextvars import copy_context
 from itertools import product
 from types import SimpleNamespace
 
@@ -81,6 +82,7 @@ class Thread:
         self.shared_arrays = 0  # how many it has declared so far
         self.copies = [[]]  # groups of asynchronous copies under way; the last is not committed
         self.greenlet = greenlet(lambda: block.function(*block.args))
+        self.greenlet.gr_context = copy_context()  # in which NumPy keeps what it says about overflows: nothing
         self.greenlet.thread = self
 
     def wait(self, what, value=None):

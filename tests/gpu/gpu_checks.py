@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from minivit import config, params, tiers
-from minivit.gpu.arrays import dense, on_device
+from minivit.check.verdict import HYBRID
+from minivit.gpu.arrays import on_device
 from minivit.gpu.formats import FLOAT32, FORMATS
 from minivit.model import Model
 from minivit.tables import Table
@@ -25,7 +26,12 @@ TOLERANCE = {"float32": 2e-5, "float16": 1e-2, "bfloat16": 1e-2}  # of max|refer
 GOLDEN = Path(__file__).parent.parent / "golden"
 CASES = ("vit__token", "vit__gap", "vit__token_representation", "vit__headless", "vit__patch8", "vit__patch32",
          "vit__unpooled", "timm__vit_avg", "hf__deit_distilled", "hf__vit_classification")  # fmt: skip
+CASES += ("hybrid__r_stem", "hybrid__r_1_1", "hybrid__r26_like", "hybrid__r50_like", "mixer__small", "mixer__patch8",
+          "lit__bert", "lit__bert_two_heads", "lit__text_transformer")  # fmt: skip
 TINY = config.ViTConfig("tiny", image=(32, 48), patch=16, width=192, blocks=3, heads=3, mlp=768, classes=10)
+RESNET = config.HybridConfig("resnet", 1, width=192, blocks=2, heads=3, mlp=768, classes=10, image=(32, 48),
+                             stem=config.Stem((2, 1), width=16, groups=8))  # fmt: skip
+MIXER = config.MixerConfig("mixer", patch=8, width=64, blocks=2, token_mlp=32, mlp=128, classes=10, image=(32, 48))
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,9 @@ def compared(name, function, reference, arrays, format, small, extra=()):
 
 
 def op_checks():
-    """Every rung of every ladder of the ViT's ops, in every format that it takes."""
+    """Every rung of every ladder, in every format that it takes."""
     for format in FORMATS.values():
+        yield from map_checks(format)
         for rows, inputs, outputs in ((1, 768, 1000), (2, 3, 5), (17, 33, 50), (197, 192, 576), (577, 768, 64)):
             arrays = numbers(rows, inputs), numbers(inputs, outputs, seed=1) / inputs**0.5, numbers(outputs, seed=2)
             yield from ladder("linear", "linear", arrays, format, f"{rows}×{inputs}×{outputs}", rows == 17)
@@ -73,6 +80,23 @@ def op_checks():
             yield from ladder("patches", "patch_embed", arrays, format, f"{height}×{width}, {patch}", patch == 7)
 
 
+def map_checks(format):
+    """The ops of the hybrids' maps: the root, 3×3 with and without a stride, 1×1, channels of any number."""
+    for shape, side, stride, outputs in (
+        ((1, 64, 64, 3), 7, 2, 64), ((2, 17, 15, 128), 3, 2, 64), ((1, 14, 14, 256), 1, 1, 1024),
+        ((2, 5, 7, 6), 3, 1, 10), ((2, 9, 8, 64), 1, 2, 256),
+    ):  # fmt: skip
+        w = numbers(side, side, shape[3], outputs, seed=1) / (side * shape[3] ** 0.5)
+        name, small = f"{shape} {side}×{side} / {stride}", shape[3] == 6
+        yield from ladder("conv", "conv", (numbers(*shape), w), format, name, small, (stride,))
+    for shape, groups in (((2, 56, 56, 64), 32), ((1, 14, 14, 1024), 32), ((2, 5, 7, 6), 3), ((3, 1, 1, 64), 8)):
+        arrays = numbers(*shape) + 1, numbers(shape[3], seed=1), numbers(shape[3], seed=2)
+        name, small = f"{shape} {groups} groups", shape[3] == 6
+        yield from ladder("groupnorm", "groupnorm", arrays, format, name, small, (groups, 1e-6))
+        yield from ladder("max_pool", "max_pool", arrays[:1], format, f"{shape}", small, (3, 2))
+        yield from ladder("relu", "relu", arrays[:1], format, f"{shape}", small)
+
+
 def ladder(folder, op, arrays, format, name, small, extra=(), reference=None):
     reference = reference or getattr(import_module(f"minivit.ops.{folder}.ref"), op)
     for rung, function in import_module(f"minivit.ops.{folder}.gpu").LADDER.items():
@@ -83,8 +107,8 @@ def ladder(folder, op, arrays, format, name, small, extra=(), reference=None):
 
 def takes(op, rung, format):
     """Whether a rung multiplies that format: the last of the products are for float32, or for halves."""
-    halves_only = {("linear", "v4"), ("patch_embed", "v3")}
-    float32_only = {("linear", "v3"), ("patch_embed", "v2")}
+    halves_only = {("linear", "v4"), ("patch_embed", "v3"), ("conv", "v3")}
+    float32_only = {("linear", "v3"), ("patch_embed", "v2"), ("conv", "v2")}
     return (op, rung) not in (halves_only if format is FLOAT32 else float32_only)
 
 
@@ -110,15 +134,14 @@ def whole_model(settings, batch, dtype, size=None, small=False):
 
     def run():
         half = Model(settings, params.seeded(settings), tiers.load("gpu", dtype))
-        kept = {
-            path: np.asarray(dense(value, FLOAT32), np.float64) for path, value in params.flatten(half.params).items()
-        }
+        kept = {path: np.asarray(value, np.float64) for path, value in params.flatten(half.params).items()}
         truth, worst = Model(settings, params.nest(kept), tiers.load("ref", "float64")), 0.0
         for seed in (0, 1):
             images = numbers(batch, *(size or settings.image), 3, seed=seed)
             expected = truth.run(images)
             worst = max(worst, np.abs(half.run(images) - expected).max() / np.abs(expected).max())
-        return worst if np.isfinite(worst) else np.inf, TOLERANCE[dtype]
+        allowed = HYBRID if (settings.family, dtype) == ("hybrid", "float32") else TOLERANCE[dtype]
+        return worst if np.isfinite(worst) else np.inf, allowed
 
     return Check(f"model {settings.name} {dtype}, {batch} images of {size or settings.image}", run, small)
 
@@ -136,6 +159,10 @@ def checks():
             yield whole_model(TINY, batch, dtype)
         yield whole_model(TINY, 3, dtype, (64, 64))
         yield whole_model(config.variant("Ti/16"), 2, dtype)
+        yield whole_model(RESNET, 2, dtype, small=True)
+        yield whole_model(RESNET, 7, dtype, (70, 41))
+        yield whole_model(config.variant("R50+B/16"), 1, dtype, (64, 64))
+        yield whole_model(MIXER, 2, dtype)
 
 
 def main():

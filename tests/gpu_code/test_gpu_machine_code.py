@@ -36,9 +36,10 @@ def test_the_machine_code_of_a_kernel(name, target, inspect, kernels):
         assert code.spilled == 0 and not code.has("LDL") and not code.has("STL")
 
 
-def test_every_op_of_the_vision_transformer_has_a_kernel(kernels):
+def test_every_op_of_the_models_has_a_kernel(kernels):
     first = {name.split()[0] for name in kernels}
     assert first >= {"linear", "layernorm", "gelu", "attention", "softmax", "patch_embed", "prepend", "pool", "tanh"}
+    assert first >= {"conv", "groupnorm", "relu", "max_pool"}
 
 
 def test_the_main_loop_of_the_tensor_core_product_is_mostly_its_own_work(inspect, kernels):
@@ -47,6 +48,24 @@ def test_the_main_loop_of_the_tensor_core_product_is_mostly_its_own_work(inspect
     assert code.has("HMMA.16816.F32.BF16") == 32
     assert code.has("LDSM.16.M88.4") + code.has("LDSM.16.MT88.4") == 12
     assert code.registers <= 128  # two blocks per multiprocessor
+
+
+def test_a_convolution_is_the_product_of_a_linear_layer_but_for_its_reader(inspect, kernels):
+    # per step of 32: as many products and reads of matrices, fed by asynchronous copies; the search for a window's
+    # pixels costs instructions, and none where a window is one pixel
+    product = inspect.machine_code(kernels["linear v4 128×128 bfloat16 residual"].kernel)
+    points, windows = (inspect.machine_code(kernels[f"conv v3 128×128 bfloat16 {k}"].kernel) for k in ("1×1", "3×3"))
+    for code in (points, windows):
+        for opcode in ("HMMA.16816.F32.BF16", "LDSM.16.M88.4", "LDSM.16.MT88.4", "LDGSTS.E.BYPASS.128"):
+            assert code.has(opcode) == product.has(opcode) > 0
+    assert points.registers <= 128  # two blocks per multiprocessor
+
+
+def test_the_last_pass_of_groupnorm_reads_and_writes_every_number_once(inspect, kernels):
+    # four numbers of x, of the residual, and of mean, factor and bias; the parts are read once, and stay in registers
+    last = inspect.machine_code(kernels["groupnorm v3, residual and ReLU"].kernel)
+    assert last.has("LDG.E.128") == 5 and last.has("STG.E.128") == 1
+    assert inspect.machine_code(kernels["groupnorm v3, parts"].kernel).has("LDG.E") == 32
 
 
 def test_a_table_has_a_row_per_kernel_and_target(inspect, kernels):

@@ -4,10 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from simulated import error
 from test_gpu_tier import TINY, images, model
 
+from minivit import config
 from minivit.gpu import compat, graph
 from minivit.trace import NO_TAP
+
+MIXER = config.MixerConfig("mixer", patch=4, width=8, blocks=1, token_mlp=6, mlp=8, classes=3, image=(8, 8))
+RESNET = config.HybridConfig("resnet", 1, width=8, blocks=1, heads=2, mlp=8, classes=3, image=(8, 8),
+                             stem=config.Stem((1,), width=8, groups=2))  # fmt: skip
 
 
 @pytest.fixture
@@ -45,6 +51,28 @@ def test_a_second_run_replays_the_graph_with_its_own_images(recorded, vit):
     for pixels in (images(1), 2 * images(1)):
         assert np.abs(vit.run(pixels) - truth.run(pixels)).max() < 1e-5
     assert recorded == [(1, 7)]
+
+
+@pytest.mark.parametrize("name", ["vit", "another size", "mixer", "hybrid float32", "hybrid float16"])
+def test_a_recorded_pass_neither_uploads_nor_downloads(recorded, name, monkeypatch):
+    # a CUDA graph replays launches: what comes from the host while it is recorded would stay as it was
+    settings = {"mixer": MIXER, "hybrid": RESNET}.get(name.split()[0], TINY)
+    pixels = images(1, 8, 8) if name == "another size" else images(1, *settings.image)
+    found, record = model(settings, dtype="float16" if "16" in name else "float32"), graph.compat.record
+
+    def watched(run):
+        def refused(*_):
+            raise AssertionError("the host takes part in a recorded pass")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(compat, "upload", refused), patch.setattr(compat, "download", refused)
+            return record(run)
+
+    monkeypatch.setattr(graph.compat, "record", watched)
+    truth = model(settings, "ref", "float64")
+    for given in (pixels, -pixels):
+        assert error(found.run(given), truth.run(given)) < 1e-3
+    assert len(recorded) == 1
 
 
 def test_there_is_a_graph_per_batch_and_size_and_the_oldest_goes(recorded, vit, monkeypatch):
