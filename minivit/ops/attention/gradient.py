@@ -7,6 +7,7 @@ The probabilities are computed again from q and k:  P = softmax(q kᵀ/√K), z 
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from ..linear.panels import place_in_panel
 from ..linear.product import f32_half_t, f32_tile_t, multiply
@@ -19,7 +20,7 @@ from ..softmax.cpu import exponentials
 from .heads import pack_keys, pack_queries, pack_values, put_row, weigh
 
 
-@njit
+@register_jitable
 def gradient_sizes(n, width):
     """Floats of scratch: keys and values as columns, three packed as values, a panel, P, dP, a tile."""
     columns = -(-n // WIDE) * WIDE
@@ -29,7 +30,7 @@ def gradient_sizes(n, width):
 
 
 def gradient_scratch(n, width):
-    keys, values, panel, square, tile = gradient_sizes.py_func(n, width)
+    keys, values, panel, square, tile = gradient_sizes(n, width)
     return 2 * keys + 3 * values + panel + 2 * square + tile
 
 

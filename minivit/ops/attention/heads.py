@@ -5,6 +5,7 @@
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from ..linear.panels import place_in_panel, put_number, tall_of, terms_of
 from ..linear.product import multiply
@@ -19,7 +20,7 @@ def padded(kind, n):
     return -(-n // (W * terms_of(kind))) * W * terms_of(kind)
 
 
-@njit
+@register_jitable
 def sizes(kind, n, width):
     """Floats of scratch for packed keys, packed values, queries, scores, one tile."""
     tall = tall_of(kind)
@@ -28,7 +29,7 @@ def sizes(kind, n, width):
 
 
 def scratch_size(kind, n, width):
-    return sum(sizes.py_func(kind, n, width))
+    return sum(sizes(kind, n, width))
 
 
 @njit

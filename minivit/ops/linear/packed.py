@@ -61,7 +61,7 @@ class LeftMatrix:
     def __init__(self, w, dtype):
         self.kind = BFLOAT16 if dtype == "bfloat16" and TERMS[BFLOAT16] == 2 else FLOAT32
         self.inputs, self.outputs = w.shape
-        chunk, tall = TERMS[self.kind] * W, tall_of.py_func(self.kind)
+        chunk, tall = TERMS[self.kind] * W, tall_of(self.kind)
         rows = np.zeros((round_up(self.outputs, tall), round_up(self.inputs, chunk)), np.float32)
         rows[: self.outputs, : self.inputs] = w.T
         panels = rows.reshape(-1, tall, rows.shape[1] // chunk, chunk).swapaxes(1, 2)

@@ -7,6 +7,7 @@ Rows are packed where they are made, by LayerNorm, GELU or attention, or by `pac
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from ..simd.amx import AMX, HIGH
 from ..simd.arrays import round_up
@@ -26,15 +27,15 @@ PACKED_TALL = 2 * HIGH if AMX else TALL
 def panel_floats(rows, k):
     """Floats of memory that rows × k numbers take in panels, whatever their kind."""
     kinds = FLOAT32, BFLOAT16, INT8
-    return max(round_up(rows, tall_of.py_func(kind)) * chunks_of.py_func(kind, k) * W for kind in kinds)
+    return max(round_up(rows, tall_of(kind)) * chunks_of(kind, k) * W for kind in kinds)
 
 
-@njit(forceinline=True)
+@register_jitable
 def terms_of(kind):
     return 4 if kind == INT8 else BF16_TERMS if kind in (BFLOAT16, BFLOAT16_T) else 1
 
 
-@njit(forceinline=True)
+@register_jitable
 def tall_of(kind):
     """Rows of a panel, which are multiplied at a time."""
     return PACKED_TALL if kind in (BFLOAT16, INT8) else TALL
@@ -50,7 +51,7 @@ def shares_of(kind, rows, weights, threads):
     return threads if few and rows >= 4 * TALL * threads else 1
 
 
-@njit(forceinline=True)
+@register_jitable
 def chunks_of(kind, k):
     return -(-k // (terms_of(kind) * W))
 

@@ -4,10 +4,14 @@
     def scale(work, x, n, factor: float): …      # every argument is an integer or an address, unless it says `float`
 
 The first call compiles (seconds, with a line on stderr) or reads the compiled code; `warmup` does that for all kernels.
+Numba makes the kernel's LLVM IR; what is kept is the object file that LLVM makes of that.  Reading it back takes
+milliseconds, and neither Numba's compiler nor its 60 MB.
+
 Kernels come in two groups, those of the forward pass and, `@learning_kernel`, the others: who needs one of a group will
 soon need the rest of it.
 """
 
+import ctypes
 import hashlib
 import inspect
 import json
@@ -22,11 +26,12 @@ from pathlib import Path
 
 import llvmlite
 import numba
+from llvmlite import binding as llvm
 from numba import float32, intp, njit, void
 
 from ...files import replacing
 from .amx import AMX
-from .target import CPU, FEATURES, TRIPLE
+from .target import CPU, FEATURES, TRIPLE, machine
 
 KERNELS = []
 SEAL = "seal.json"
@@ -36,7 +41,9 @@ class Kernel:
     """A function that is compiled when it is first called."""
 
     def __init__(self, function, learning=False):
-        self.function, self.learning, self._compiled = function, learning, None
+        self.function, self.name, self.learning, self._compiled = function, function.__name__, learning, None
+        parameters = inspect.signature(function).parameters.values()
+        self._kinds = [float32 if p.annotation is float else intp for p in parameters]
         KERNELS.append(self)
 
     def ready(self):
@@ -48,24 +55,50 @@ class Kernel:
         folder = cache_folder()
         if self.is_kept(folder):
             try:
-                self._compiled = self._build(folder)
+                self._compiled = self._load((folder / f"{self.name}.o").read_bytes())
                 return self._compiled
-            except Exception as error:  # whatever a damaged file may cause
+            except (OSError, RuntimeError) as error:
                 _discard(folder, error)
         _compile_missing(folder, self.learning)
         return self._compiled
 
     def is_kept(self, folder):
-        return folder is not None and any(folder.rglob(f"*.{self.function.__name__}-*.nbi"))
+        return folder is not None and (folder / f"{self.name}.o").exists()
 
-    def _build(self, folder):
-        parameters = inspect.signature(self.function).parameters.values()
-        kinds = [float32 if p.annotation is float else intp for p in parameters]
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder or "")
-        try:
-            return njit(void(*kinds), nogil=True, cache=folder is not None, error_model="numpy")(self.function)
-        finally:
-            numba.config.CACHE_DIR = before
+    def build(self, folder):
+        """Compile, and keep the object file."""
+        code = self._object()
+        if folder is not None:
+            with replacing(folder / f"{self.name}.o") as temporary:
+                temporary.write_bytes(code)
+        self._compiled = self._load(code)
+
+    def _object(self):
+        # Numba's own wrappers, for calls from Python, are left out: their symbols are those of Numba's library
+        options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        dispatcher = njit(void(*self._kinds), **options)(self.function)
+        ((signature, compiled),) = dispatcher.overloads.items()
+        module = llvm.parse_assembly(dispatcher.inspect_llvm(signature))
+        module.get_function(compiled.fndesc.llvm_func_name).name = self.name
+        return machine().emit_object(module)
+
+    def _load(self, code):
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine())
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        address = engine.get_function_address(self.name)
+        if not address:
+            raise RuntimeError(f"there is no {self.name} in it")
+        kinds = [ctypes.c_float if kind is float32 else ctypes.c_ssize_t for kind in self._kinds]
+        pointer, nothing = ctypes.POINTER(ctypes.c_void_p), (ctypes.c_void_p(), ctypes.c_void_p())
+        call = ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, *kinds)(address)  # lets other Python threads run
+
+        def run(*arguments, engine=engine):  # the machine code lives as long as its engine
+            # Numba's convention: where to put the result (none) and an exception; kernels raise flags instead (team.py)
+            if call(*nothing, *arguments):
+                raise RuntimeError(f"kernel {self.name} failed")
+
+        return run
 
 
 def kernel(function):
@@ -99,7 +132,7 @@ def cache_folder():
 
 
 def _key():
-    """Numba notices changes of the file that a kernel stands in, but not of the functions that it calls elsewhere."""
+    """All that the machine code depends on: the sources of every kernel, the versions of the compilers, the CPU."""
     digest = hashlib.sha256()
     for part in (numba.__version__, llvmlite.__version__, sys.version, TRIPLE, CPU, str(AMX), *sorted(FEATURES)):
         digest.update(part.encode() + b"\0")
@@ -122,8 +155,7 @@ def _check_seal(folder):
 
 
 def _seal(folder):
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix in (".nbi", ".nbc")]
-    digests = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.o")}
     with replacing(folder / SEAL) as temporary:
         temporary.write_text(json.dumps(digests))
 
@@ -142,7 +174,7 @@ def _compile_missing(folder, learning):
     for i, one in enumerate(missing, 1):
         progress = f"minivit: compiling kernels for {CPU}, once ({where}): {i} of {len(missing)} …"
         print(f"\r{progress}" if sys.stderr.isatty() or i == 1 else f" {i} …", end="", file=sys.stderr, flush=True)
-        one._compiled = one._build(folder)
+        one.build(folder)
     print(f" {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     if folder is not None:
         _seal(folder)

@@ -60,6 +60,12 @@ def instructions(cpu, features, names):
     return {name for i, name in enumerate(names) if f"call i32 @uses.{i}(" not in left}
 
 
+def machine():
+    """LLVM's code generator for this CPU; one per use, because an engine takes it over."""
+    settings = {"opt": 3, "reloc": "default", "codemodel": "jitdefault", "jit": True}
+    return llvm.Target.from_triple(TRIPLE).create_target_machine(cpu=CPU, features=_FEATURES, **settings)
+
+
 def _refuse_what_is_missing():
     host = get_host_cpu_features()
     names = sorted(name for name in FEATURES.union(f[1:] for f in host.split(",")) if name.startswith(CHOSEN))

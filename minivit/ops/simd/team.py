@@ -25,6 +25,7 @@ from numba import config, njit, types
 from ...errors import InputError
 from .amx import shape_registers
 from .arrays import address, aligned, refuse_too_much, round_up
+from .kernel import kernel
 from .target import ARM
 from .vector import I32, I64, call, pointer, vector_function
 
@@ -108,8 +109,8 @@ def my_part(work, scratch, size):
     return scratch + 4 * size * take(work, 0)
 
 
-@njit(nogil=True)
-def _linger(posted, seen):
+@kernel
+def linger_kernel(posted, seen):
     # a helper waits awake for a moment, because the next kernel usually follows at once
     turn = 0
     while _counted(posted, 0) == seen and turn < 1500:
@@ -156,16 +157,16 @@ class Team:
         arguments, and to `keep`.
         """
         with self._lock:
-            function, scratch = kernel.ready(), round_up(scratch, 16)
+            function, linger, scratch = kernel.ready(), linger_kernel.ready(), round_up(scratch, 16)
             memory = self._spaces((*spaces, scratch * self.threads) if scratch else spaces)
             work = aligned(LINE * stages, np.int64)
             sizes = [scratch] if scratch else []
             work[SCRATCH], work[PART] = memory[-1] if scratch else 0, 4 * scratch
-            job = function, [*map(address, (work, *args, *memory)), *sizes], (work, args, keep)
+            job = function, linger, [*map(address, (work, *args, *memory)), *sizes], (work, args, keep)
             self._posted += 1
             for queue in self._queues:
                 queue.put(job)
-            function(*job[1])
+            function(*job[2])
             return int(work[FLAG])
 
     def dismiss(self):
@@ -186,11 +187,11 @@ class Team:
             job = queue.get()
             if job is None:
                 return
-            function, args, held = job
+            function, linger, args, held = job
             seen = int(self._posted[0])
             function(*args)
             del job, function, args, held
-            _linger(self._posted.ctypes.data, seen)
+            linger(self._posted.ctypes.data, seen)
 
 
 _team = None
