@@ -4,6 +4,13 @@
 
 Two ways to learn them, both on standardised features and both with a penalty λ on w that is chosen on a held-out fifth
 of the training images.  The test images take no part in that.
+
+Features of the last blocks, side by side:
+
+    cls        the class token, through the final LayerNorm                                        D numbers a block
+    mean       the mean of the patches, through the final LayerNorm                                D
+    quadrants  the same for each quarter of the picture                                           4·D
+    hidden     the mean of the MLP's hidden layer after GELU, over the patches                     M (mostly 4·D)
 """
 
 from dataclasses import dataclass
@@ -13,14 +20,29 @@ import numpy as np
 from .errors import InputError, nearest
 from .evaluate import spread
 
-FEATURES = ("cls", "mean", "cls+mean")
-STRENGTHS = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # the λ that are tried, of equally good ones the first is taken
+FEATURES = ("cls", "mean", "quadrants", "hidden")
+#: of more features than that, products are summed in float32: a third of the time, and still exact enough for λ ≥ 1e-3
+MANY = 8192
+ROWS = 4096  # rows at a time
+STRENGTHS = (
+    1.0,
+    0.3,
+    0.1,
+    0.03,
+    0.01,
+    3e-3,
+    1e-3,
+    1e-4,
+)  # the λ that are tried, of equally good ones the first is taken
 
 
-def extract(model, split, blocks=1, batch=32, limit=None, size=None, progress=None):
-    """The features of a data.Split: {"cls": (n,·), "mean": (n,·), "labels": (n,)}; see `pooled`.
+def extract(
+    model, split, blocks=1, batch=32, limit=None, size=None, progress=None, which=("cls", "mean"), mirror=False
+):
+    """The features of a data.Split: {"cls": (n,·), "mean": (n,·), "labels": (n,)}, or others of FEATURES; see `pooled`.
 
-    Pictures that cannot be read are left out.  limit, size, progress: as in `evaluate`.
+    mirror: the mean of what a picture and its mirror image give.  As a probe is linear, its logits are then the mean of
+    both.  Pictures that cannot be read are left out.  limit, size, progress: as in `evaluate`.
     Raises InputError if no picture can be read, and for more blocks than the model has.
     """
     if not 1 <= blocks <= model.config.blocks:
@@ -29,7 +51,11 @@ def extract(model, split, blocks=1, batch=32, limit=None, size=None, progress=No
     for start in range(0, len(indices), batch):
         pictures, labels = split.take(indices[start : start + batch])
         if len(labels):
-            parts.append({**pooled(model, pictures, blocks, size), "labels": labels})
+            found = pooled(model, pictures, blocks, size, which)
+            if mirror:
+                other = pooled(model, [np.ascontiguousarray(x[:, ::-1]) for x in pictures], blocks, size, which)
+                found = {name: (x + other[name]) / 2 for name, x in found.items()}
+            parts.append({**found, "labels": labels})
         if progress:
             progress(min(start + batch, len(indices)), len(indices))
     if not parts:
@@ -37,23 +63,49 @@ def extract(model, split, blocks=1, batch=32, limit=None, size=None, progress=No
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def pooled(model, pictures, blocks=1, size=None):
-    """The class token ("cls", if there is one) and the mean of the patches ("mean") of the last blocks: (B,blocks·D).
+def pooled(model, pictures, blocks=1, size=None, which=("cls", "mean")):
+    """Those of FEATURES that are asked for, of the last blocks: (B,blocks·…) each; no "cls" without a class token.
 
-    Each block's tokens go through the final LayerNorm; blocks=1 gives what `Model.features` does.
+    blocks=1 gives for "cls" and "mean" what `Model.features` does.
     """
-    names = [f"block{i}.resid_post" for i in range(model.config.blocks - blocks, model.config.blocks)]
-    trace, prefix = model.trace(pictures, names, size), model.config.prefix
-    tokens = [model.ops.layernorm(trace[name], **model.params["norm"], eps=model.config.eps) for name in names]
-    mean = np.concatenate([x[:, prefix:].mean(1) for x in tokens], axis=1)
-    return {**({"cls": np.concatenate([x[:, 0] for x in tokens], axis=1)} if prefix else {}), "mean": mean}
+    prefix, numbers = model.config.prefix, range(model.config.blocks - blocks, model.config.blocks)
+    names = {"resid_post"} | ({"mlp.act"} if "hidden" in which else set())
+    trace = model.trace(pictures, [f"block{i}.{name}" for i in numbers for name in names], size)
+    found = {name: [] for name in which if name != "cls" or prefix}
+    for i in numbers:
+        x = model.ops.layernorm(trace[f"block{i}.resid_post"], **model.params["norm"], eps=model.config.eps)
+        patches = x[:, prefix:]
+        parts = {"cls": x[:, 0], "mean": patches.mean(1)}
+        if "quadrants" in which:
+            parts["quadrants"] = quadrants(patches, grid_of(model.config, size))
+        if "hidden" in which:
+            parts["hidden"] = trace[f"block{i}.mlp.act"][:, prefix:].mean(1)
+        for name, part in found.items():
+            part.append(parts[name])
+    return {name: np.concatenate(part, axis=1) for name, part in found.items()}
+
+
+def grid_of(config, size=None):
+    """Rows and columns of patches of a picture of `size`, (height, width), or of the model's own."""
+    if size is None:
+        return config.grid
+    return tuple(cells * length // own for cells, length, own in zip(config.grid, size, config.image, strict=True))
+
+
+def quadrants(x, grid):
+    # x (B,N,D), the patches row by row -> (B,4·D), the means of the four quarters; without a middle row or column
+    rows, columns = grid
+    x = x.reshape(len(x), rows, columns, -1)
+    top, left = max(1, rows // 2), max(1, columns // 2)
+    parts = x[:, :top, :left], x[:, :top, -left:], x[:, -top:, :left], x[:, -top:, -left:]
+    return np.concatenate([part.mean((1, 2)) for part in parts], axis=1)
 
 
 def select(features, which):
-    """One of FEATURES from what `extract` found: (n,·).  Raises InputError if the model has none such."""
+    """Features from what `extract` found, "cls+mean" for two side by side: (n,·).  InputError for one not there."""
     missing = [name for name in which.split("+") if name not in features or name == "labels"]
     if missing:
-        known = [name for name in ("cls", "mean") if name in features]
+        known = [name for name in FEATURES if name in features]
         raise InputError(f"the model gives no feature {missing[0]!r}, expected {' or '.join(known)}")
     return np.concatenate([features[name] for name in which.split("+")], axis=1)
 
@@ -72,7 +124,8 @@ class Probe:
 
     def accuracy(self, x, labels):
         """The share of the rows of x (n,D) whose largest logit is that of their label."""
-        return float(np.mean(self.logits(x).argmax(-1) == labels))
+        found = [self.logits(x[start : start + ROWS]).argmax(-1) for start in range(0, len(x), ROWS)]
+        return float(np.mean(np.concatenate(found) == labels))
 
 
 def fit(x, labels, classes, method="ridge", strengths=STRENGTHS, seed=0):
@@ -85,7 +138,7 @@ def fit(x, labels, classes, method="ridge", strengths=STRENGTHS, seed=0):
         raise InputError(f"unknown method {method!r}{nearest(method, METHODS)}")
     if len(x) < 5:
         raise InputError(f"a probe needs at least 5 training images, got {len(x)}")
-    learn, x = METHODS[method], np.asarray(x, np.float64)
+    learn, x = METHODS[method], np.asarray(x)
     order = np.random.default_rng(seed).permutation(len(x))
     held, rest = order[: len(x) // 5], order[len(x) // 5 :]
     tried = learn(x[rest], labels[rest], classes, strengths)
@@ -94,18 +147,25 @@ def fit(x, labels, classes, method="ridge", strengths=STRENGTHS, seed=0):
 
 
 def ridge(x, labels, classes, strengths):
-    """Ridge regression on one-hot targets: min ‖z w + b − y‖²/n + λ‖w‖², with z the standardised features.
-
-    One eigendecomposition of zᵀz serves every λ.
-    """
+    """Ridge regression on one-hot targets: min ‖z w + b − y‖²/n + λ‖w‖², with z the standardised features."""
     # x (n,D), labels (n,) -> a Probe per strength; the normal equations are (zᵀz/n + λ) w = zᵀy/n
-    z, mean, std = standardise(x)
-    y = np.eye(classes)[labels]
-    prior = y.mean(0)  # the intercept, which no penalty may shrink: the best constant answer, as the mean of z is 0
-    values, vectors = np.linalg.eigh(z.T @ z / len(z))
-    projected = vectors.T @ (z.T @ y / len(z))
-    solved = [vectors @ (projected / (values[:, None] + strength)) for strength in strengths]
-    return [_unstandardised(w, prior, mean, std, s) for w, s in zip(solved, strengths, strict=True)]
+    mean, std = moments(x)
+    prior = np.bincount(labels, minlength=classes) / len(
+        x
+    )  # the intercept, which no penalty may shrink: the mean of z is 0
+    square, projected = np.zeros((x.shape[1], x.shape[1])), np.zeros((x.shape[1], classes))
+    for start in range(0, len(x), ROWS):
+        z = ((x[start : start + ROWS] - mean) / std).astype(np.float64 if x.shape[1] <= MANY else np.float32)
+        square += z.T @ z
+        projected += z.T @ np.eye(classes)[labels[start : start + ROWS]]
+    square /= len(x)
+    projected /= len(x)
+    found, before = [], 0
+    for strength in strengths:
+        square.flat[:: len(square) + 1] += strength - before
+        found.append(_unstandardised(np.linalg.solve(square, projected), prior, mean, std, strength))
+        before = strength
+    return found
 
 
 def logistic(x, labels, classes, strengths, **settings):
@@ -152,9 +212,17 @@ def cross_entropy_gradient(z, labels, w, b):
 def standardise(x):
     """(x − mean) / std per column, and mean and std (D,); a column that is constant stays 0."""
     # x (n,D) -> (n,D), (D,), (D,)
-    mean, std = x.mean(0), x.std(0)
-    std = np.where(std > 1e-9 * np.abs(mean) + 1e-30, std, 1)
+    mean, std = moments(x)
     return (x - mean) / std, mean, std
+
+
+def moments(x):
+    """Mean and standard deviation per column, 1 for a column that is constant; some rows at a time, in float64."""
+    # x (n,D) -> (D,), (D,)
+    parts = [x[start : start + ROWS] for start in range(0, len(x), ROWS)]
+    mean = sum(part.sum(0, dtype=np.float64) for part in parts) / len(x)
+    std = np.sqrt(sum(np.square(part - mean).sum(0) for part in parts) / len(x))
+    return mean, np.where(std > 1e-9 * np.abs(mean) + 1e-30, std, 1)
 
 
 def _unstandardised(w, b, mean, std, strength):

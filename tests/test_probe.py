@@ -176,3 +176,40 @@ def test_pictures_that_cannot_be_read_are_left_out_with_their_labels():
     split = pictures()
     found = probe.extract(Model(TINY, params.seeded(TINY)), Damaged(split.pixels, split.labels), batch=4)
     assert found["labels"].tolist() == split.labels[1::2].tolist() and len(found["cls"]) == 5
+
+
+def test_quadrants_and_hidden_layers_are_the_means_that_they_say():
+    model, split = Model(TINY, params.seeded(TINY)), pictures()
+    found = probe.extract(model, split, 2, which=("quadrants", "hidden"))
+    trace, (rows, columns) = model.trace(split.pixels, ["*"]), TINY.grid
+    last = TINY.blocks - 1
+    act = trace[f"block{last}.mlp.act"][:, TINY.prefix :].mean(1)
+    np.testing.assert_allclose(found["hidden"][:, -act.shape[1] :], act, rtol=1e-6)
+    tokens = trace["final.norm"][:, TINY.prefix :].reshape(len(split), rows, columns, -1)
+    lower_right = tokens[:, -(rows // 2) :, -(columns // 2) :].mean((1, 2))
+    np.testing.assert_allclose(found["quadrants"][:, -TINY.width :], lower_right, rtol=1e-5, atol=1e-6)
+    assert found.keys() == {"quadrants", "hidden", "labels"} and found["quadrants"].shape[1] == 2 * 4 * TINY.width
+
+
+def test_quarters_leave_out_a_middle_row_and_keep_a_single_one():
+    x = np.arange(15.0).reshape(1, 15, 1)
+    assert probe.quadrants(x, (3, 5)).tolist() == [[0.5, 3.5, 10.5, 13.5]]
+    assert probe.quadrants(x[:, :1], (1, 1)).tolist() == [[0, 0, 0, 0]]
+
+
+def test_mirrored_features_are_the_mean_of_both():
+    model, split = Model(TINY, params.seeded(TINY)), pictures()
+    turned = Split(split.pixels[:, :, ::-1], split.labels)
+    plain, other = (probe.extract(model, one)["cls"] for one in (split, turned))
+    np.testing.assert_allclose(
+        probe.extract(model, split, mirror=True)["cls"], (plain + other) / 2, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_many_features_in_float32_give_nearly_the_same_probe(monkeypatch):
+    x, labels = clouds()
+    exact = probe.ridge(x.astype(np.float32), labels, 3, (0.1,))[0]
+    monkeypatch.setattr(probe, "MANY", 1)
+    monkeypatch.setattr(probe, "ROWS", 7)
+    close = probe.ridge(x.astype(np.float32), labels, 3, (0.1,))[0]
+    np.testing.assert_allclose(close.w, exact.w, rtol=1e-4, atol=1e-5)

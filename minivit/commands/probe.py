@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import data, probe
-from ..errors import InputError
+from ..errors import InputError, nearest
 from ..files import read_arrays, write_npz
 from . import options
 from .progress import counter
@@ -22,7 +22,12 @@ def arguments(parser):
     options.model(parser)
     parser.add_argument("--data", required=True, metavar="PATH", help="labelled pictures, as for `minivit eval`")
     parser.add_argument("--method", choices=probe.METHODS, default="ridge", help="how to learn (default: %(default)s)")
-    parser.add_argument("--feature", choices=probe.FEATURES, help="default: cls+mean, or mean without a class token")
+    parser.add_argument(
+        "--feature",
+        metavar="NAMES",
+        help=f"of {', '.join(probe.FEATURES)}, joined by + (default: cls+mean, or mean without a class token)",
+    )
+    parser.add_argument("--mirror", action="store_true", help="judge a test picture together with its mirror image")
     parser.add_argument("--blocks", type=int, default=1, metavar="N", help="features of the last N blocks (default: 1)")
     parser.add_argument("--train", type=int, metavar="N", help="training pictures, evenly spread (default: all)")
     parser.add_argument("--test", type=int, metavar="N", help="test pictures, evenly spread (default: all)")
@@ -35,14 +40,20 @@ def arguments(parser):
 def run(args):
     if min(n for n in (args.batch, args.train, args.test, 1) if n is not None) < 1:
         raise InputError("--batch, --train and --test: expected positive numbers")
-    train, test, classes = read_features(args)
+    wanted = (args.feature or "cls+mean").split("+")
+    for name in wanted:
+        if name not in probe.FEATURES:
+            raise InputError(f"--feature: unknown feature {name!r}{nearest(name, probe.FEATURES)}")
+    train, test, classes = read_features(args, tuple(dict.fromkeys(("cls", "mean", *wanted))))
     which = args.feature or ("cls+mean" if "cls" in train else "mean")
-    x, unseen = probe.select(train, which), probe.select(test, which)
+    x, unseen, labels = probe.select(train, which), probe.select(test, which), train["labels"]
+    del train  # gigabytes, with many features
     start = time.perf_counter()
-    found = probe.fit(x, train["labels"], len(classes), args.method)
+    found = probe.fit(x, labels, len(classes), args.method)
     answer = {
-        **{"accuracy": found.accuracy(unseen, test["labels"]), "train_accuracy": found.accuracy(x, train["labels"])},
-        **{"method": args.method, "feature": which, "blocks": args.blocks, "lambda": found.strength},
+        **{"accuracy": found.accuracy(unseen, test["labels"]), "train_accuracy": found.accuracy(x, labels)},
+        **{"method": args.method, "feature": which, "mirror": args.mirror},
+        **{"blocks": args.blocks, "lambda": found.strength},
         **{"train": len(x), "test": len(unseen), "seconds": time.perf_counter() - start},
     }
     options.print_json(answer) if args.json else print(told(answer))
@@ -52,6 +63,7 @@ def run(args):
 
 def told(answer):
     which = answer["feature"] + (f" of the last {answer['blocks']} blocks" if answer["blocks"] > 1 else "")
+    which += ", pictures and their mirror images" if answer["mirror"] else ""
     return (
         f"{answer['accuracy']:.2%} of {answer['test']:,} test pictures right"
         f" ({answer['train_accuracy']:.2%} of the {answer['train']:,} it learnt from)\n"
@@ -60,21 +72,26 @@ def told(answer):
     )
 
 
-def read_features(args):
+def read_features(args, which):
     """(features of the training pictures, of the test pictures, class names), from --features FILE if it is there."""
-    names = ("pool", "data", "blocks", "train", "test", "size", "preprocess", "tier", "dtype")
+    names = ("pool", "data", "blocks", "train", "test", "size", "preprocess", "tier", "dtype", "mirror")
     asked = {"model": args.weights or args.model, **{name: getattr(args, name) for name in names}}
     asked = json.loads(json.dumps(asked))  # as it will be read again
     if args.features and Path(args.features).exists():
-        return _kept(args.features, asked)
+        return _kept(args.features, asked, which)
     if args.features and not Path(args.features).absolute().parent.is_dir():  # said before the hours of work
         raise InputError(f"cannot write {args.features}: there is no such folder")
     model, dataset = options.read_model(args), data.load(args.data)
     if dataset.train is None:
         raise InputError(f"{args.data}: has no training pictures, which a probe learns from")
     parts = {
-        name: probe.extract(model, split, args.blocks, args.batch, limit, args.size, counter(f"{name} pictures"))
-        for name, split, limit in (("train", dataset.train, args.train), ("test", dataset.test, args.test))
+        name: probe.extract(
+            model, split, args.blocks, args.batch, limit, args.size, counter(f"{name} pictures"), which, mirror
+        )
+        for name, split, limit, mirror in (
+            ("train", dataset.train, args.train, False),
+            ("test", dataset.test, args.test, args.mirror),
+        )
     }
     if args.features:
         about = json.dumps({**asked, "classes": dataset.classes}).encode()
@@ -83,7 +100,7 @@ def read_features(args):
     return parts["train"], parts["test"], dataset.classes
 
 
-def _kept(path, asked):
+def _kept(path, asked, which):
     arrays, parts = read_arrays(path), {"train": {}, "test": {}}
     try:
         about = json.loads(arrays.pop("about").tobytes())
@@ -91,12 +108,16 @@ def _kept(path, asked):
             part, _, feature = name.partition("_")
             parts[part][feature] = array
         classes = about.pop("classes")
+        about.setdefault("mirror", False)  # files that are older
         _check_kept(parts, len(classes))
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a whole file of features kept by `minivit probe` ({error!r})") from error
     for name, value in asked.items():
         if about.get(name) != value:
             raise InputError(f"{path}: holds features for {name} {about.get(name)!r}, not {value!r}; name another file")
+    missing = [name for name in which if name not in parts["train"] and name not in ("cls", "mean")]
+    if missing:
+        raise InputError(f"{path}: holds no feature {missing[0]!r}; name another file")
     return parts["train"], parts["test"], classes
 
 

@@ -37,10 +37,25 @@ def test_colours_are_learnt_and_the_json_says_how(method, capsys, folder):
     found = json.loads(out)
     assert code == 0 and err == ""
     assert found.keys() == {
-        *("accuracy", "train_accuracy", "method", "feature", "blocks", "lambda", "train", "test", "seconds"),
+        *("accuracy", "train_accuracy", "method", "feature", "mirror", "blocks", "lambda", "train", "test", "seconds"),
     }
     assert found["accuracy"] == 1 and (found["train"], found["test"]) == (24, 9)
     assert (found["method"], found["feature"]) == (method, "cls+mean")
+
+
+def test_all_features_and_mirror_images_are_kept_and_what_is_missing_is_named(capsys, folder, tmp_path):
+    kept, features = tmp_path / "features.npz", "cls+mean+quadrants+hidden"
+    asked = "--data", folder, "--features", kept
+    code, out, _ = run(capsys, *asked, "--feature", features, "--mirror", "--blocks", 2)
+    assert code == 0 and f"{features} of the last 2 blocks, pictures and their mirror images" in out
+    again = run(capsys, *asked, "--feature", "hidden+cls", "--mirror", "--blocks", 2, "--json")
+    assert again[0] == 0 and json.loads(again[1])["mirror"]
+    code, _, err = run(capsys, *asked, "--blocks", 2)
+    assert code == 2 and "holds features for mirror True, not False" in err
+    kept.unlink()
+    run(capsys, *asked)
+    code, _, err = run(capsys, *asked, "--feature", "quadrants")
+    assert code == 2 and "holds no feature 'quadrants'; name another file" in err
 
 
 def test_people_read_accuracy_and_strength(capsys, folder):
@@ -108,7 +123,8 @@ def test_the_result_is_told_even_if_the_probe_cannot_be_written(capsys, folder):
     [
         (["--data", "nowhere"], "nowhere: no such"),
         (["--data", "{folder}", "--method", "rigde"], "did you mean 'ridge'"),
-        (["--data", "{folder}", "--feature", "token"], "unknown --feature"),
+        (["--data", "{folder}", "--feature", "cls+token"], "unknown feature 'token'"),
+        (["--data", "{folder}", "--feature", "hiden"], "did you mean 'hidden'"),
         (["--data", "{folder}", "--train", "0"], "expected positive"),
         (["--data", "{folder}", "--train", "3"], "at least 5 training"),
         (["--data", "{folder}", "--features", "{folder}/none/f.npz"], "cannot write"),
