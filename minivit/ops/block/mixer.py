@@ -10,7 +10,7 @@ from ..linear.left import pack_normalised, product_left
 from ..linear.panels import panel_floats
 from ..linear.product import GELU_ERF, GELU_TANH, PLAIN, SUMS, group_of
 from ..simd.arrays import address, round_up
-from ..simd.kernel import kernel
+from ..simd.kernel import kernel_of
 from ..simd.memory import number_at
 from ..simd.target import WIDE, W
 from ..simd.team import my_part, team
@@ -19,7 +19,7 @@ from .cpu import MLP_STAGES, PACKED, add_mlp
 STAGES = 3 + MLP_STAGES
 
 
-@kernel
+@kernel_of("mixer")
 def mixer_kernel(
     work, threads, x, images, group, n, d, eps: float, blocks, table, gelu, y, b, hidden, a, scales, wide, h,
     scratch, size,

@@ -12,7 +12,7 @@ from ...errors import InputError
 from ..linear.cpu import linear, linear_backward
 from ..linear.packed import PackedMatrix
 from ..linear.product import SUMS
-from ..simd.kernel import kernel
+from ..simd.kernel import kernel_of
 from ..simd.team import my_part, team
 from . import ref
 from .packed import StandardisedLater
@@ -35,7 +35,7 @@ def loops_v1(x, w, stride, top, left, y):
                                 y[b, i, j, o] += number * w[m, n, c, o]
 
 
-@kernel
+@kernel_of("hybrid")
 def conv_kernel(work, threads, layer, images, x, y, a, scratch, size):
     convolve(work, 1, threads, layer, images, x, 0, y, a, my_part(work, scratch, size))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
-from ..simd.kernel import kernel
+from ..simd.kernel import kernel_of
 from ..simd.lanes import filled, fma
 from ..simd.memory import get, load_part, put, store_part
 from ..simd.target import W
@@ -105,7 +105,7 @@ def moments_room(images, rows, c):
     return images * -(-rows // ROWS) * 2 * c
 
 
-@kernel
+@kernel_of("hybrid")
 def groupnorm_kernel(work, x, images, rows, c, groups, scale, bias, eps: float, y, parts, norm):
     group_moments(work, 1, x, images, rows, c, groups, scale, bias, eps, parts, norm)
     tasks = -(-rows // ROWS)

@@ -10,7 +10,7 @@ from numba import njit
 from ..conv.ref import outputs, padding
 from ..conv.windows import relu_of
 from ..groupnorm.cpu import normalised
-from ..simd.kernel import kernel
+from ..simd.kernel import kernel_of
 from ..simd.lanes import filled
 from ..simd.memory import load_part, store_part
 from ..simd.target import W
@@ -67,7 +67,7 @@ def pool_maps(work, stage, images, x, h, w, c, side, stride, norm, y):
     wait(work, stage, images * down)
 
 
-@kernel
+@kernel_of("hybrid")
 def max_pool_kernel(work, images, x, h, w, c, side, stride, y):
     pool_maps(work, 1, images, x, h, w, c, side, stride, 0, y)
 

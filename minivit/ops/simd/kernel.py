@@ -7,8 +7,7 @@ The first call compiles (seconds, with a line on stderr) or reads the compiled c
 Numba makes the kernel's LLVM IR; what is kept is the object file that LLVM makes of that.  Reading it back takes
 milliseconds, and neither Numba's compiler nor its 60 MB.
 
-Kernels come in two groups, those of the forward pass and, `@learning_kernel`, the others: who needs one of a group will
-soon need the rest of it.
+Kernels come in groups, which are compiled together: who needs one of a group will soon need the rest of it.
 """
 
 import ctypes
@@ -40,8 +39,8 @@ SEAL = "seal.json"
 class Kernel:
     """A function that is compiled when it is first called."""
 
-    def __init__(self, function, learning=False):
-        self.function, self.name, self.learning, self._compiled = function, function.__name__, learning, None
+    def __init__(self, function, group):
+        self.function, self.name, self.group, self._compiled = function, function.__name__, group, None
         parameters = inspect.signature(function).parameters.values()
         self._kinds = [float32 if p.annotation is float else intp for p in parameters]
         KERNELS.append(self)
@@ -59,7 +58,7 @@ class Kernel:
                 return self._compiled
             except (OSError, RuntimeError) as error:
                 _discard(folder, error)
-        _compile_missing(folder, self.learning)
+        _compile_missing(folder, self.group)
         return self._compiled
 
     def is_kept(self, folder):
@@ -101,12 +100,12 @@ class Kernel:
         return run
 
 
-def kernel(function):
-    return Kernel(function)
+def kernel_of(group):
+    """Decorator for the kernels of one of the groups "vit", "hybrid", "mixer" and "learning"."""
+    return lambda function: Kernel(function, group)
 
 
-def learning_kernel(function):
-    return Kernel(function, learning=True)
+kernel, learning_kernel = kernel_of("vit"), kernel_of("learning")
 
 
 @cache
@@ -166,9 +165,9 @@ def _discard(folder, error):
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _compile_missing(folder, learning):
+def _compile_missing(folder, group):
     """Compile every kernel of a group that is not kept, with one line on stderr."""
-    missing = [one for one in KERNELS if one.learning == learning and not one.is_kept(folder)]
+    missing = [one for one in KERNELS if one.group == group and not one.is_kept(folder)]
     where = f"kept in {folder}" if folder else "not kept: no folder can be written"
     start = time.perf_counter()
     for i, one in enumerate(missing, 1):

@@ -14,7 +14,7 @@ from ..groupnorm.cpu import ROWS, group_moments, moments_room, normalised
 from ..linear.packed import PackedMatrix
 from ..linear.product import SUMS
 from ..max_pool.cpu import pool_maps
-from ..simd.kernel import kernel
+from ..simd.kernel import kernel_of
 from ..simd.memory import load_part, number_at, store_part
 from ..simd.target import W
 from ..simd.team import done, my_part, take, team, wait
@@ -52,7 +52,7 @@ def normed(work, stage, threads, layer, images, x, before, groups, eps, y, after
     return stage + 2
 
 
-@kernel
+@kernel_of("hybrid")
 def stem_kernel(
     work, threads, images, count, some, image_size, layers, units, groups, eps: float, y, y_size, norm_size, map_size,
     a, parts, norms, maps, scratch, size,
