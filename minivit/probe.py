@@ -150,9 +150,8 @@ def ridge(x, labels, classes, strengths):
     """Ridge regression on one-hot targets: min ‖z w + b − y‖²/n + λ‖w‖², with z the standardised features."""
     # x (n,D), labels (n,) -> a Probe per strength; the normal equations are (zᵀz/n + λ) w = zᵀy/n
     mean, std = moments(x)
-    prior = np.bincount(labels, minlength=classes) / len(
-        x
-    )  # the intercept, which no penalty may shrink: the mean of z is 0
+    # the intercept is the best constant answer, because the mean of z is 0; no penalty may shrink it
+    prior = np.bincount(labels, minlength=classes) / len(x)
     square, projected = np.zeros((x.shape[1], x.shape[1])), np.zeros((x.shape[1], classes))
     for start in range(0, len(x), ROWS):
         z = ((x[start : start + ROWS] - mean) / std).astype(np.float64 if x.shape[1] <= MANY else np.float32)
