@@ -15,14 +15,13 @@ from ...errors import InputError
 from ..attention.cpu import KIND, attend_heads, parts_of
 from ..attention.heads import scratch_size
 from ..layernorm.cpu import normalise_pack
-from ..linear.panels import chunks_of, pack, panel_floats, tall_of, terms_of
+from ..linear.panels import pack, panel_floats, panel_size, tall_of, terms_of
 from ..linear.product import GELU_ERF, GELU_TANH, PLAIN, SUMS, group_of, product
 from ..simd.amx import AMX
 from ..simd.arrays import address, round_up
 from ..simd.dots import BFLOAT16, INT8
 from ..simd.kernel import kernel
 from ..simd.memory import number_at
-from ..simd.target import W
 from ..simd.team import counters, done, my_part, pass_flag, take, team, wait
 
 MLP_STAGES = 4
@@ -63,7 +62,7 @@ def encode(
         product(work, stage + 1, threads, a, scales, rows, qkv, number_at(p, 3), PLAIN, wide, False, 0, mine)
         # float32: into panels; otherwise in place of the queries, because it needs converting
         direct = terms_of(kind) == 1
-        z, tall, panel = (a, tall_of(kind), chunks_of(kind, d) * W * tall_of(kind)) if direct else (wide, 1, 3 * d)
+        z, tall, panel = (a, tall_of(kind), panel_size(kind, d)) if direct else (wide, 1, 3 * d)
         attend_heads(
             work, stage + 2, attend_kind, wide, wide + 4 * d, wide + 8 * d, images, heads, n, d // heads,
             3 * d, d // heads, 3 * n * d, z, tall, panel, n, 0, d // heads, parts, mine,
@@ -126,7 +125,8 @@ def run(blocks, x, config, y, apart):
         group = 2 if AMX and attend_kind == BFLOAT16 and images >= 2 * crew.threads else 1
     parts = 1 if apart else parts_of(group * config.heads, crew.threads)
     rows, lines = group * n, 1 + STAGES * len(blocks) * -(-images // group)
-    sizes = panel_floats(rows, d), 2 * rows, rows * max(3 * d, config.mlp), panel_floats(rows, config.mlp)
+    kinds = kinds_of(blocks)
+    sizes = panel_floats(rows, d, kinds), 2 * rows, rows * max(3 * d, config.mlp), panel_floats(rows, config.mlp, kinds)
     sizes = [round_up(size, 16) for size in sizes]
     flag = crew.run(
         encoder_kernel, crew.threads, x, images, group, lines if apart else 0, n, d, config.heads, config.eps,
@@ -144,6 +144,13 @@ def run(blocks, x, config, y, apart):
 def block(p, x, config):
     # x (B,N,D) -> (B,N,D)
     return encoder([p], x, config)
+
+
+def kinds_of(blocks):
+    """The kinds of products in these blocks."""
+    return {p[part][name]["w"].kind for p in blocks for part, name in (("attn", "qkv"), ("attn", "out"))} | {
+        p["mlp"][name]["w"].kind for p in blocks for name in p["mlp"]
+    }
 
 
 def addresses(p):

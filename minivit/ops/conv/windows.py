@@ -8,7 +8,7 @@ no pass of its own.
 from numba import njit
 
 from ..groupnorm.cpu import normalised
-from ..linear.panels import chunks_of, pack_row, panel_floats, tall_of
+from ..linear.panels import pack_row, panel_floats, panel_size, tall_of
 from ..linear.product import PLAIN, product
 from ..simd.arrays import address, round_up
 from ..simd.lanes import filled, larger
@@ -82,8 +82,8 @@ def pack_windows(work, stage, layer, x, first, count, norm, a, row):
     c, down, across = number_at(layer, 6), number_at(layer, 7), number_at(layer, 8)
     top, start = max((down - 1) * stride + side - h, 0) // 2, max((across - 1) * stride + side - w, 0) // 2
     kind, k = number_at(number_at(layer, 0), 0), side * side * c
-    tall = tall_of(kind)
-    panels, size = -(-count // tall), chunks_of(kind, k) * W * tall
+    tall, size = tall_of(kind), panel_size(kind, k)
+    panels = -(-count // tall)
     p = take(work, stage)
     while p < panels:
         for r in range(p * tall, min(count, (p + 1) * tall)):

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from ...errors import InputError
-from ..linear.panels import chunks_of, pack_row, tall_of
+from ..linear.panels import pack_row, panel_size, tall_of
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.lanes import filled, first_lanes, fma, sum_of
 from ..simd.memory import load, load_part, store_part
@@ -68,8 +68,8 @@ def normalise_row(x, d, scale, bias, eps, y):
 @njit
 def normalise_pack(work, stage, kind, x, rows, d, scale, bias, eps, a, scales, name, row):
     # x (rows,d) -> panels a: written as the product that follows wants it; `row` is scratch for one row
-    tall = tall_of(kind)
-    panels, size = -(-rows // tall), chunks_of(kind, d) * W * tall
+    tall, size = tall_of(kind), panel_size(kind, d)
+    panels = -(-rows // tall)
     p = take(work, stage)
     while p < panels:
         for r in range(p * tall, min(rows, (p + 1) * tall)):

@@ -17,7 +17,7 @@ from ..simd.lanes import filled
 from ..simd.memory import get, load_part, number_at, paired, put, store, store_part, transpose
 from ..simd.target import TALL, WIDE, W
 from ..simd.team import done, take, wait
-from .panels import BFLOAT16_T, FLOAT32_T, chunks_of, pack_row, tall_of, terms_of
+from .panels import BFLOAT16_T, FLOAT32_T, chunks_of, pack_row, panel_size, tall_of, terms_of
 from .product import PLAIN, activate, product, product_of
 
 #: how a saved row becomes what the product read: as it is (PLAIN), through GELU (GELU_TANH, GELU_ERF), or
@@ -157,8 +157,8 @@ def product_transposed(work, stage, threads, kind, a, b, inner, rows, n, y, c):
 @njit
 def pack_again(work, stage, kind, x, rows, k, how, scale, bias, eps, a, row):
     # x (rows,k), as saved -> panels a of what the product reads; `row` is scratch
-    tall = tall_of(kind)
-    panels, size = -(-rows // tall), chunks_of(kind, k) * W * tall
+    tall, size = tall_of(kind), panel_size(kind, k)
+    panels = -(-rows // tall)
     p = take(work, stage)
     while p < panels:
         for r in range(p * tall, min(rows, (p + 1) * tall)):

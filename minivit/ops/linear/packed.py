@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from ..simd.amx import AMX, SPLIT, SPLIT_HALF
 from ..simd.arrays import aligned, round_up
 from ..simd.dots import BFLOAT16, FLOAT16, FLOAT32, INT8, KINDS, TERMS
 from ..simd.target import WIDE, W
-from .panels import tall_of
+from .panels import tall_of, terms_of
 
 
 class PackedMatrix:
@@ -25,12 +26,13 @@ class PackedMatrix:
             w = w.astype(np.float16)
         elif kind == BFLOAT16:
             w = to_bfloat16(w)
-        self.panels = pack(w, TERMS[kind])
+        self.kind = {FLOAT32: SPLIT, FLOAT16: SPLIT_HALF}.get(kind, kind) if AMX else kind
+        self.panels = pack(w, TERMS[kind], terms_of(self.kind) * W)
         self._locate()
 
     def _locate(self):
         addresses = self.panels.ctypes.data, self.columns.ctypes.data
-        self.fields = np.array([KINDS.index(self.dtype), self.inputs, self.outputs, *addresses], np.int64)
+        self.fields = np.array([self.kind, self.inputs, self.outputs, *addresses], np.int64)
         self.address = self.fields.ctypes.data
 
     def __setstate__(self, state):  # copied or unpickled: the numbers lie elsewhere now
@@ -101,10 +103,10 @@ def kept_as(name, dtype):
     return "bfloat16" if dtype == "int8" and sensitive else dtype
 
 
-def pack(w, terms):
-    # w (I,O) -> (O/WIDE, I/terms, WIDE, terms): column panels, rows of a panel in groups of `terms`
+def pack(w, terms, chunk):
+    # w (I,O) -> (O/WIDE, I/terms, WIDE, terms): column panels, rows of a panel in groups of `terms`, I in whole chunks
     inputs, outputs = w.shape
-    items, count = round_up(inputs, terms * W) // terms, -(-outputs // WIDE)
+    items, count = round_up(inputs, chunk) // terms, -(-outputs // WIDE)
     panels = aligned(count * items * WIDE * terms, w.dtype).reshape(count, items, WIDE, terms)
     for p in range(count):
         part = np.zeros((items * terms, WIDE), w.dtype)

@@ -1,6 +1,7 @@
 """Rows in panels, as the micro-kernel reads them: the left factor of a product, for kernels to put together.
 
-    panels  (rows/tall, k/(terms·W), tall, W, terms): `terms` numbers of W·terms columns are 32 bits (simd/tile.py)
+    panels  (rows/tall, k/(terms·W), parts, tall, W, terms): `terms` numbers of W·terms columns are 32 bits
+            (simd/tile.py); one part, or the three of a float32 for tile registers (simd/amx.py)
 
 Rows are packed where they are made, by LayerNorm, GELU or attention, or by `pack` from a matrix.
 """
@@ -9,36 +10,40 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from ..simd.amx import AMX, HIGH
-from ..simd.arrays import round_up
+from ..simd.amx import AMX, HIGH, PARTS, SPLIT, SPLIT_HALF
 from ..simd.dots import BFLOAT16, BYTE_OFFSET, FLOAT32, INT8, TERMS
 from ..simd.lanes import filled, fma, larger, largest_of, smaller, sum_of
-from ..simd.memory import load_part, put, store, store_bfloat, store_bytes
+from ..simd.memory import leading, load_part, put, store, store_bfloat, store_bytes
 from ..simd.target import TALL, W
 from ..simd.team import SHARES, done, raise_flag, take, wait
 
 #: kinds of products whose rows lie transposed, (inner terms, TALL): gradient.py
 FLOAT32_T, BFLOAT16_T = 4, 5
 BF16_TERMS = TERMS[BFLOAT16]
-#: rows of a panel of bfloat16 or int8
+#: rows of a panel of bfloat16, int8 or numbers in parts
 PACKED_TALL = 2 * HIGH if AMX else TALL
 
 
-def panel_floats(rows, k):
-    """Floats of memory that rows × k numbers take in panels, whatever their kind."""
-    kinds = FLOAT32, BFLOAT16, INT8
-    return max(round_up(rows, tall_of(kind)) * chunks_of(kind, k) * W for kind in kinds)
+def panel_floats(rows, k, kinds=(FLOAT32, BFLOAT16, INT8, SPLIT)):
+    """Floats of memory that rows × k numbers of one of these kinds take in panels."""
+    return max(-(-rows // tall_of(kind)) * panel_size(kind, k) for kind in kinds if AMX or kind < SPLIT)
 
 
 @register_jitable
 def terms_of(kind):
-    return 4 if kind == INT8 else BF16_TERMS if kind in (BFLOAT16, BFLOAT16_T) else 1
+    return 4 if kind == INT8 else BF16_TERMS if kind in (BFLOAT16, BFLOAT16_T) else 2 if kind >= SPLIT else 1
 
 
 @register_jitable
 def tall_of(kind):
     """Rows of a panel, which are multiplied at a time."""
-    return PACKED_TALL if kind in (BFLOAT16, INT8) else TALL
+    return PACKED_TALL if kind in (BFLOAT16, INT8, SPLIT, SPLIT_HALF) else TALL
+
+
+@register_jitable
+def panel_size(kind, k):
+    """Floats that a panel of rows of k numbers takes."""
+    return chunks_of(kind, k) * W * tall_of(kind) * (PARTS if kind >= SPLIT else 1)
 
 
 @njit(forceinline=True)
@@ -67,9 +72,22 @@ def place_in_panel(tall, k, m, terms):
 
 
 @njit(forceinline=True)
+def place_of(kind, k, m):
+    """Where inner term k of row m stands in a panel of that kind (its first part)."""
+    return place_in_panel(tall_of(kind) * (PARTS if kind >= SPLIT else 1), k, m, terms_of(kind))
+
+
+@njit(forceinline=True)
 def put_number(kind, y, i, v):
     """W numbers from the i-th on, in the numbers that `kind` multiplies."""
-    if terms_of(kind) == 2:
+    if kind >= SPLIT:
+        part = PACKED_TALL * 2 * W
+        first = leading(v)
+        second = leading(v - first)
+        store_bfloat(y, i, first)
+        store_bfloat(y, i + part, second)
+        store_bfloat(y, i + 2 * part, v - first - second)
+    elif terms_of(kind) == 2:
         store_bfloat(y, i, v)
     else:
         store(y, i, v)
@@ -99,15 +117,15 @@ def pack_row(kind, x, k, a, m, scales):
     if kind == INT8:
         return quantise_row(x, k, a, m, scales)
     for j in range(0, chunks_of(kind, k) * terms_of(kind) * W, W):
-        put_number(kind, a, place_in_panel(tall_of(kind), j, m, terms_of(kind)), load_part(x, j, max(k - j, 0)))
+        put_number(kind, a, place_of(kind, j, m), load_part(x, j, max(k - j, 0)))
     return True
 
 
 @njit
 def pack(work, stage, kind, x, ld, rows, k, a, scales, name):
     # x (rows,k), one row every ld numbers -> panels a; `name` is raised as a flag if a number is not finite
-    tall = tall_of(kind)
-    panels, size = -(-rows // tall), chunks_of(kind, k) * W * tall
+    tall, size = tall_of(kind), panel_size(kind, k)
+    panels = -(-rows // tall)
     p = take(work, stage)
     while p < panels:
         for r in range(p * tall, min(rows, (p + 1) * tall)):

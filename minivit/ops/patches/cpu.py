@@ -10,7 +10,7 @@ from numba import njit
 from ...errors import InputError
 from ..linear.cpu import linear_backward
 from ..linear.packed import PackedMatrix
-from ..linear.panels import chunks_of, pack_row, panel_floats, tall_of
+from ..linear.panels import pack_row, panel_floats, panel_size, tall_of
 from ..linear.product import PLAIN, SUMS, group_of, product
 from ..simd.kernel import kernel
 from ..simd.memory import load_part, number_at, store_part
@@ -48,14 +48,14 @@ def gather_pack(work, stage, kind, images, count, height, width, strip, side, a,
     # images (count,height,width), width in numbers -> one packed row per patch; `row` is scratch
     down, across = height // side, width // strip
     rows, k = count * down * across, side * strip
-    tall = tall_of(kind)
-    panels, floats = -(-rows // tall), chunks_of(kind, k) * W * tall
+    tall, size = tall_of(kind), panel_size(kind, k)
+    panels = -(-rows // tall)
     p = take(work, stage)
     while p < panels:
         for r in range(p * tall, min(rows, (p + 1) * tall)):
             image, line, column = r // (down * across), r // across % down, r % across
             gather(images + 4 * ((image * height + line * side) * width + column * strip), width, side, strip, row)
-            pack_row(kind, row, k, a + 4 * p * floats, r - p * tall, 0)
+            pack_row(kind, row, k, a + 4 * p * size, r - p * tall, 0)
         p = done(work, stage)
     wait(work, stage, panels)
 

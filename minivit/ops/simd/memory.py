@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba.core import types
 
 from .target import W
-from .vector import BF16, F32, I8, I16, I32, I64, VF, VI, call, first, pointer, vec, vector_function
+from .vector import BF16, F32, HALF, I8, I16, I32, I64, VF, VI, call, first, pointer, vec, vector_function
 
 
 @vector_function((types.intp, types.intp), vec)
@@ -80,6 +80,26 @@ def store_bfloat(builder, y, i, v):
     """Lanes rounded to bfloat16, from the i-th number of 2 bytes on."""
     small = builder.fptrunc(v, ir.VectorType(BF16, W))
     builder.store(small, pointer(builder, y, i, small.type, item=2), align=2)
+
+
+@vector_function((vec,), vec)
+def leading(builder, v):
+    """Each number rounded to 8 bits: what bfloat16 holds, still as float32."""
+    bits = builder.add(builder.bitcast(v, VI), ir.Constant(VI, [0x8000] * W))
+    return builder.bitcast(builder.and_(bits, ir.Constant(VI, [-0x10000] * W)), VF)
+
+
+@vector_function((types.intp, types.intp), vec)
+def load_half(builder, x, i):
+    """W numbers of float16 from the i-th number of 2 bytes on."""
+    return builder.fpext(builder.load(pointer(builder, x, i, ir.VectorType(HALF, W), item=2), align=2), VF)
+
+
+@vector_function((vec, vec), vec)
+def halves(builder, first, second):
+    """Pairs of bfloat16 as `paired` makes them, of numbers that bfloat16 holds exactly."""
+    low, high = (builder.bitcast(v, VI) for v in (first, second))
+    return builder.bitcast(builder.or_(builder.lshr(low, ir.Constant(VI, [16] * W)), high), VF)
 
 
 @vector_function((vec, vec), vec)

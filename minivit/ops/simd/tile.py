@@ -17,7 +17,7 @@ from numba.core import types
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
-from .amx import MULTIPLY, emit_tile
+from .amx import MULTIPLY, SPLIT, emit_tile
 from .dots import DOTS
 from .target import TALL, VECS, W
 from .vector import I8, I32, I64, call, pointer
@@ -25,7 +25,7 @@ from .vector import I8, I32, I64, call, pointer
 #: items per turn of the innermost loop; with 16, LLVM loads all numbers first and spills the sums: half the speed
 UNROLL = 4
 #: bytes of the next panel of b that are fetched per chunk: all of it, if 20 tiles, or 7 of 32 rows, read this one
-AHEAD, AHEAD_TILES = 128, 320
+AHEAD, AHEAD_TILES, AHEAD_SPLIT = 128, 320, 640
 
 
 def make_tile(kind, rows, transposed=False):
@@ -34,19 +34,17 @@ def make_tile(kind, rows, transposed=False):
     Meanwhile it fetches the AHEAD · chunks bytes at `ahead` into the second-level cache: the next panel of b.
     ld: the distance of two items of a `transposed` a.
     """
-    dot = DOTS[kind]
-
     @intrinsic
     def tile(typing_context, a, ld, b, c, row, vector, chunks, add, ahead):
         def codegen(context, builder, sig, args):
             a, ld, *others, ahead = args
             if kind in MULTIPLY and not transposed:
-                fetch = partial(_prefetch, builder, ahead, AHEAD_TILES)
-                emit_tile(builder, _loop, MULTIPLY[kind], rows, fetch, a, *others)
+                fetch = partial(_prefetch, builder, ahead, AHEAD_SPLIT if kind == SPLIT else AHEAD_TILES)
+                emit_tile(builder, _loop, kind, rows, fetch, a, *others)
             else:
                 chunk, item, next_row = (builder.mul(ld, I64(W)), ld, 1) if transposed else (I64(TALL * W), I64(1), W)
                 fetch = partial(_prefetch, builder, ahead, AHEAD)
-                _emit_tile(builder, dot, rows, fetch, a, chunk, item, next_row, *others)
+                _emit_tile(builder, DOTS[kind], rows, fetch, a, chunk, item, next_row, *others)
             return context.get_dummy_value()
 
         return signature(types.void, *[types.intp] * 7, types.boolean, types.intp), codegen
