@@ -12,7 +12,7 @@ from minivit.ops.block import cpu
 from minivit.ops.simd import team
 from minivit.params import seeded
 
-#: rows enough for shares of a product, and more than one tile of 32
+#: rows enough for a slice per thread if there are two, and for more than one tile of 32
 WIDE = ViTConfig("wide", 4, 48, 3, 3, 70, classes=5, image=(40, 52))
 
 
@@ -51,8 +51,11 @@ def test_int8_names_the_tensor_that_is_not_finite_whoever_meets_it(threads, odd)
 def test_what_threads_do_apart_is_done_by_as_many_calls_as_needed(threads, monkeypatch):
     blocks, x = blocks_and_rows("float32", 5)
     calls, run = [], cpu.run
-    monkeypatch.setattr(
-        cpu, "run", lambda blocks, x, *rest, apart: calls.append((len(x), apart)) or run(blocks, x, *rest, apart=apart)
-    )
-    cpu.encoder(blocks, x, WIDE)
-    assert calls == {1: [(5, False)], 2: [(4, True), (1, False)], 3: [(3, True), (2, False)]}[threads]
+
+    def watched(blocks, x, config, y, group, apart, slices):
+        calls.append((len(x), apart, slices))
+        run(blocks, x, config, y, group, apart, slices)
+
+    monkeypatch.setattr(cpu, "run", watched)
+    cpu.encoder(blocks, x, WIDE)  # images of 130 rows: two slices, or no three
+    assert calls == {1: [(5, 0, 0)], 2: [(4, 2, 0), (1, 2, 2)], 3: [(3, 3, 0), (2, 0, 0)]}[threads]

@@ -55,10 +55,10 @@ def loops_v1(q, k, v, z):
 
 @njit
 def attend_heads(
-    work, stage, kind, q, k, v, images, heads, n, width, ld, head_step, image_step,
+    work, stage, kind, q, k, v, images, heads, queries, n, width, ld, head_step, image_step,
     z, tall, panel, z_image, z_head, z_column, parts, scratch,
 ):  # fmt: skip
-    # q, k, v: token t of head h of image i at [i·image_step + h·head_step + t·ld]
+    # q, k, v: token t of head h of image i at [i·image_step + h·head_step + t·ld]; `queries` of them ask, all n answer
     # z: in row i·z_image + h·z_head + t, from column h·z_column on
     keys_size, values_size, a_size, s_size, _ = sizes(kind, n, width)
     keys, values = scratch, scratch + 4 * keys_size
@@ -66,7 +66,7 @@ def attend_heads(
     s = a + 4 * a_size
     c = s + 4 * s_size
     high, tasks = tall_of(kind), images * heads * parts
-    tiles = -(-n // high)
+    tiles = -(-queries // high)
     i = take(work, stage)
     while i < tasks:
         image, h, part = i // parts // heads, i // parts % heads, i % parts
@@ -74,7 +74,7 @@ def attend_heads(
         pack_keys(kind, k + start, ld, n, width, a, keys)
         pack_values(kind, v + start, ld, n, width, values)
         for t in range(tiles * part // parts, tiles * (part + 1) // parts):
-            rows = min(high, n - t * high)
+            rows = min(high, queries - t * high)
             pack_queries(kind, q + start + 4 * t * high * ld, ld, rows, width, a)
             score(kind, a, rows, n, width, keys, s)
             softmax_pack(kind, s, rows, n, s, c)
@@ -92,7 +92,7 @@ def parts_of(heads, threads):
 @kernel
 def attend_kernel(work, kind, q, k, v, images, heads, n, width, ld, head_step, image_step, z, parts, scratch, size):
     attend_heads(
-        work, 1, kind, q, k, v, images, heads, n, width, ld, head_step, image_step,
+        work, 1, kind, q, k, v, images, heads, n, n, width, ld, head_step, image_step,
         z, 1, width, heads * n, n, 0, parts, my_part(work, scratch, size),
     )  # fmt: skip
 

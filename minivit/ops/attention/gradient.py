@@ -10,7 +10,7 @@ from numba import njit
 from numba.extending import register_jitable
 
 from ..linear.panels import place_in_panel
-from ..linear.product import f32_half_t, f32_tile_t, multiply
+from ..linear.tiles import f32_half_t, f32_tile_t, multiply
 from ..simd.dots import FLOAT32
 from ..simd.lanes import filled, first_lanes, fma, sum_of
 from ..simd.memory import load, load_part, store

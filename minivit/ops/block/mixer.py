@@ -6,15 +6,16 @@ The MLP across tokens is two products with the matrix on the left (linear/left.p
 import numpy as np
 
 from ...errors import InputError
+from ..linear.finish import GELU_ERF, GELU_TANH, PLAIN
 from ..linear.left import pack_normalised, product_left
 from ..linear.panels import panel_floats
-from ..linear.product import GELU_ERF, GELU_TANH, PLAIN, SUMS, group_of
+from ..linear.product import SUMS, group_of
 from ..simd.arrays import address, round_up
 from ..simd.kernel import kernel_of
 from ..simd.memory import number_at
 from ..simd.target import WIDE, W
 from ..simd.team import my_part, team
-from .cpu import MLP_STAGES, PACKED, add_mlp
+from .encode import MLP_STAGES, PACKED, add_mlp
 
 STAGES = 3 + MLP_STAGES
 

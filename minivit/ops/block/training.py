@@ -12,9 +12,10 @@ from ..attention.cpu import attend_heads, parts_of
 from ..attention.gradient import gradient_scratch, heads_gradient
 from ..attention.heads import scratch_size
 from ..layernorm.cpu import GRADIENT_ROWS, layernorm_gradient
+from ..linear.finish import GELU_ERF, GELU_TANH, PLAIN, SLOPE_ERF, SLOPE_TANH
 from ..linear.gradient import NORMALISED, STAGES, linear_gradient, pack_again, scratch_for
 from ..linear.panels import panel_floats
-from ..linear.product import GELU_ERF, GELU_TANH, PLAIN, SLOPE_ERF, SLOPE_TANH, SUMS, product
+from ..linear.product import SUMS, product
 from ..simd.arrays import aligned, round_up
 from ..simd.dots import FLOAT32
 from ..simd.kernel import learning_kernel
@@ -45,7 +46,7 @@ def forward_group(
         pack_again(work, stage, kind, x, rows, d, NORMALISED, number_at(p, 0), number_at(p, 1), eps, a, mine)
         product(work, stage + 1, threads, a, 0, rows, w, number_at(p, 3), PLAIN, qkv, False, 0, mine)
         attend_heads(
-            work, stage + 2, FLOAT32, qkv, qkv + 4 * d, qkv + 8 * d, images, heads, n, d // heads,
+            work, stage + 2, FLOAT32, qkv, qkv + 4 * d, qkv + 8 * d, images, heads, n, n, d // heads,
             3 * d, d // heads, 3 * n * d, z, 1, d, n, 0, d // heads, parts, mine,
         )  # fmt: skip
         pack_again(work, stage + 3, kind, z, rows, d, PLAIN, 0, 0, eps, a, mine)

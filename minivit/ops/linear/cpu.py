@@ -17,10 +17,11 @@ from ..simd.kernel import kernel, learning_kernel
 from ..simd.memory import number_at
 from ..simd.target import WIDE, W
 from ..simd.team import my_part, team
+from .finish import PLAIN
 from .gradient import STAGES, linear_gradient, scratch_for
 from .packed import PackedMatrix
 from .panels import pack, panel_floats
-from .product import PLAIN, SUMS, product
+from .product import SUMS, product
 from .trained import trained
 
 

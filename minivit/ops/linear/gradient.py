@@ -17,8 +17,9 @@ from ..simd.lanes import filled
 from ..simd.memory import get, load_part, number_at, paired, put, store, store_part, transpose
 from ..simd.target import TALL, WIDE, W
 from ..simd.team import done, take, wait
+from .finish import PLAIN, activate
 from .panels import BFLOAT16_T, FLOAT32_T, chunks_of, pack_row, panel_size, tall_of, terms_of
-from .product import PLAIN, activate, product, product_of
+from .product import product, product_of
 
 #: how a saved row becomes what the product read: as it is (PLAIN), through GELU (GELU_TANH, GELU_ERF), or
 NORMALISED = -1

@@ -12,9 +12,11 @@ from ..simd.lanes import filled
 from ..simd.memory import get, load, load_part, number_at, paired, store, store_part
 from ..simd.target import VECS, WIDE, W
 from ..simd.team import done, take, wait
+from .finish import activate
 from .gradient import item_of
 from .panels import chunks_of, tall_of, terms_of
-from .product import MAX_ROWS, TASKS, activate, multiply
+from .product import MAX_ROWS, TASKS
+from .tiles import multiply
 
 #: items of one task of pack_normalised
 ITEMS = 8

@@ -15,7 +15,7 @@ from ..simd.dots import BFLOAT16, BYTE_OFFSET, FLOAT32, INT8, TERMS
 from ..simd.lanes import filled, fma, larger, largest_of, smaller, sum_of
 from ..simd.memory import leading, load_part, put, store, store_bfloat, store_bytes
 from ..simd.target import TALL, W
-from ..simd.team import SHARES, done, raise_flag, take, wait
+from ..simd.team import done, raise_flag, take, wait
 
 #: kinds of products whose rows lie transposed, (inner terms, TALL): gradient.py
 FLOAT32_T, BFLOAT16_T = 4, 5
@@ -44,16 +44,6 @@ def tall_of(kind):
 def panel_size(kind, k):
     """Floats that a panel of rows of k numbers takes."""
     return chunks_of(kind, k) * W * tall_of(kind) * (PARTS if kind >= SPLIT else 1)
-
-
-@njit(forceinline=True)
-def shares_of(kind, rows, weights, threads):
-    """Into how many shares the rows fall, of which each thread begins with its own (team.py).
-
-    Every thread then reads all weights: that pays for few of them, and never for tile registers.
-    """
-    few = threads <= SHARES and weights <= 1 << 18 and tall_of(kind) == TALL
-    return threads if few and rows >= 4 * TALL * threads else 1
 
 
 @register_jitable

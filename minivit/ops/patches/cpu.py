@@ -9,9 +9,10 @@ from numba import njit
 
 from ...errors import InputError
 from ..linear.cpu import linear_backward
+from ..linear.finish import PLAIN
 from ..linear.packed import PackedMatrix
 from ..linear.panels import pack_row, panel_floats, panel_size, tall_of
-from ..linear.product import PLAIN, SUMS, group_of, product
+from ..linear.product import SUMS, group_of, product
 from ..simd.kernel import kernel
 from ..simd.memory import load_part, number_at, store_part
 from ..simd.target import W

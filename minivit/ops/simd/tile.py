@@ -34,6 +34,7 @@ def make_tile(kind, rows, transposed=False):
     Meanwhile it fetches the AHEAD · chunks bytes at `ahead` into the second-level cache: the next panel of b.
     ld: the distance of two items of a `transposed` a.
     """
+
     @intrinsic
     def tile(typing_context, a, ld, b, c, row, vector, chunks, add, ahead):
         def codegen(context, builder, sig, args):

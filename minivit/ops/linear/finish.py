@@ -1,0 +1,58 @@
+"""What happens to the sums of a tile on their way from the first-level cache to memory: bias, GELU, residual."""
+
+from numba import njit
+
+from ..simd.dots import INT8
+from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope
+from ..simd.lanes import filled, fma
+from ..simd.memory import get, load, load_part, load_whole, store_part
+from ..simd.target import VECS, WIDE, W
+from .panels import chunks_of, panel_size, place_of, put_number, tall_of, terms_of
+
+#: what `finish` does with a sum; the last two multiply it by the slope of GELU at `residual`, for the backward pass
+PLAIN, GELU_TANH, GELU_ERF, SLOPE_TANH, SLOPE_ERF = range(5)
+
+
+@njit(forceinline=True)
+def sum_at(kind, c, place, scale, total, scales, m):
+    """W sums of row m of a tile as float32; int8: Σ(q − zero)·w = Σ q·w − zero·Σ w, times both scales."""
+    if kind == INT8:
+        return fma(total, -get(scales, 2 * m + 1), load_whole(c, place)) * (scale * get(scales, 2 * m))
+    return load(c, place)
+
+
+@njit(forceinline=True)
+def activate(v, kind):
+    if kind == GELU_TANH:
+        return gelu_tanh(v)
+    return gelu_erf(v) if kind == GELU_ERF else v
+
+
+@njit(forceinline=True)
+def join(v, other, kind):
+    """A sum and the `residual` number of its place."""
+    if kind == SLOPE_TANH:
+        return v * gelu_tanh_slope(other)
+    return v * gelu_erf_slope(other) if kind == SLOPE_ERF else v + other
+
+
+@njit
+def finish(kind, c, rows, r, col, n, columns, scales, bias, activation, y, to_panels, residual):
+    # y = activation(tile c + bias) + residual, rows r…, columns col…: y (·,n), or panels for a product of that kind
+    # (backward: tile c times the slope of GELU at residual)
+    panel, padded = y + 4 * (r // tall_of(kind) * panel_size(kind, n)), chunks_of(kind, n) * W * terms_of(kind)
+    for j in range(VECS):
+        at, left = col + j * W, n - col - j * W
+        if left > 0 or (to_panels and at < padded):  # padding too: it meets zeros, but 0·NaN is not zero
+            left = max(left, 0)
+            b = load_part(bias, at, left) if bias else filled(0.0)
+            scale, total = (load_part(columns, at, left), load_part(columns, n + at, left)) if kind == INT8 else (b, b)
+            for m in range(rows):
+                v = activate(sum_at(kind, c, m * WIDE + j * W, scale, total, scales, m) + b, activation)
+                if to_panels:
+                    put_number(kind, panel, place_of(kind, at, m), v)
+                elif residual:
+                    other = load_part(residual, (r + m) * n + at, left)
+                    store_part(y, (r + m) * n + at, join(v, other, activation), left)
+                else:
+                    store_part(y, (r + m) * n + at, v, left)
