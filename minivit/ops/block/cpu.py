@@ -35,8 +35,9 @@ def group_apart(blocks, images, threads):
 
 
 def slices_of(n, weights, threads):
-    """Slices of an image's rows, one per thread; 0 if they are small, or the bytes of a block's weights, which each slice
-    reads, many.
+    """Slices of an image's rows, one per thread; 0 if they are small, or a block's weights many (in bytes).
+
+    Each slice reads all weights.
     """
     return threads if 1 < threads <= SHARES and n >= 64 * threads and weights <= 4_000_000 else 0
 

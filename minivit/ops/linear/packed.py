@@ -13,9 +13,10 @@ class PackedMatrix:
     """A matrix (I,O) in panels (O/WIDE, I/terms, WIDE, terms), padded with zeros; `shape` is that of the original.
 
     `fields` is what kernels read: kind, I, O, the address of the panels, and for int8 that of (scale, sum) per column.
+    in_parts: multiply float32 and float16 in tile registers, where the CPU has them.
     """
 
-    def __init__(self, w, dtype="float32"):
+    def __init__(self, w, dtype="float32", in_parts=True):
         self.shape, self.dtype, kind = w.shape, dtype, KINDS.index(dtype)
         w = np.asarray(w, np.float32).reshape(-1, w.shape[-1])
         self.inputs, self.outputs = w.shape
@@ -26,7 +27,7 @@ class PackedMatrix:
             w = w.astype(np.float16)
         elif kind == BFLOAT16:
             w = to_bfloat16(w)
-        self.kind = {FLOAT32: SPLIT, FLOAT16: SPLIT_HALF}.get(kind, kind) if AMX else kind
+        self.kind = {FLOAT32: SPLIT, FLOAT16: SPLIT_HALF}.get(kind, kind) if AMX and in_parts else kind
         self.panels = pack(w, TERMS[kind], terms_of(self.kind) * W)
         self._locate()
 
@@ -84,8 +85,9 @@ class LeftMatrix:
 def store(name, value, dtype):
     """One parameter of a model as kernels read it: matrices packed, vectors in float32 on a cache line of their own."""
     if name.endswith(".w"):
-        matrix = PackedMatrix(value, kept_as(name, dtype))
-        if ".token_mlp." in name:
+        left = ".token_mlp." in name
+        matrix = PackedMatrix(value, kept_as(name, dtype), in_parts=not left)
+        if left:
             matrix.left = LeftMatrix(matrix.unpacked(), matrix.dtype)
         return matrix
     kept = aligned(value.size).reshape(value.shape)

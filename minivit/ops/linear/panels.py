@@ -26,12 +26,17 @@ PACKED_TALL = 2 * HIGH if AMX else TALL
 
 def panel_floats(rows, k, kinds=(FLOAT32, BFLOAT16, INT8, SPLIT)):
     """Floats of memory that rows × k numbers of one of these kinds take in panels."""
-    return max(-(-rows // tall_of(kind)) * panel_size(kind, k) for kind in kinds if AMX or kind < SPLIT)
+    return max(-(-rows // tall_of(kind)) * panel_size(kind, k) for kind in kinds)
+
+
+@register_jitable
+def in_parts(kind):
+    return AMX and kind >= SPLIT
 
 
 @register_jitable
 def terms_of(kind):
-    return 4 if kind == INT8 else BF16_TERMS if kind in (BFLOAT16, BFLOAT16_T) else 2 if kind >= SPLIT else 1
+    return 4 if kind == INT8 else BF16_TERMS if kind in (BFLOAT16, BFLOAT16_T) else 2 if in_parts(kind) else 1
 
 
 @register_jitable
@@ -43,7 +48,7 @@ def tall_of(kind):
 @register_jitable
 def panel_size(kind, k):
     """Floats that a panel of rows of k numbers takes."""
-    return chunks_of(kind, k) * W * tall_of(kind) * (PARTS if kind >= SPLIT else 1)
+    return chunks_of(kind, k) * W * tall_of(kind) * (PARTS if in_parts(kind) else 1)
 
 
 @register_jitable
@@ -64,13 +69,13 @@ def place_in_panel(tall, k, m, terms):
 @njit(forceinline=True)
 def place_of(kind, k, m):
     """Where inner term k of row m stands in a panel of that kind (its first part)."""
-    return place_in_panel(tall_of(kind) * (PARTS if kind >= SPLIT else 1), k, m, terms_of(kind))
+    return place_in_panel(tall_of(kind) * (PARTS if in_parts(kind) else 1), k, m, terms_of(kind))
 
 
 @njit(forceinline=True)
 def put_number(kind, y, i, v):
     """W numbers from the i-th on, in the numbers that `kind` multiplies."""
-    if kind >= SPLIT:
+    if in_parts(kind):
         part = PACKED_TALL * 2 * W
         first = leading(v)
         second = leading(v - first)

@@ -6,13 +6,13 @@ of columns for one block of row panels: the block stays in the second-level cach
 
 from numba import njit
 
-from ..simd.amx import AMX, PARTS, SPLIT
+from ..simd.amx import AMX, PARTS
 from ..simd.memory import number_at
 from ..simd.target import TALL, WIDE, W
 from ..simd.team import done, take, wait
 from ..simd.tile import AHEAD, AHEAD_SPLIT, AHEAD_TILES
 from .finish import finish
-from .panels import PACKED_TALL, chunks_of, panel_size, tall_of
+from .panels import PACKED_TALL, chunks_of, in_parts, panel_size, tall_of
 from .tiles import bytes_of_chunk, multiply, split
 
 #: bytes of rows that stay in the second-level cache, and rows of a block at most: their sums stay there too
@@ -41,11 +41,11 @@ def group_of(images, n, width):
 def blocking(kind, tiles, columns, chunks, panel, threads):
     # how a product is cut: blocks of row panels, groups of column panels, segments of the inner terms, chunks at once
     tall = tall_of(kind)
-    tasks = (TASKS // 2 if kind >= SPLIT else TASKS) * threads  # every block splits the weights again
+    tasks = (TASKS // 2 if in_parts(kind) else TASKS) * threads  # every block splits the weights again
     blocks = min(tiles, max(-(-tiles * tall // MAX_ROWS), -(-tasks // columns)))
     segments = -(-4 * panel * -(-tiles // blocks) // BLOCK_BYTES)
     groups = columns if segments == 1 else max(-(-columns // GROUP), min(columns, 4 * threads))
-    most = MAX_CHUNKS if tall == TALL else MAX_CHUNKS_SPLIT if kind >= SPLIT else MAX_CHUNKS_TILES
+    most = MAX_CHUNKS if tall == TALL else MAX_CHUNKS_SPLIT if in_parts(kind) else MAX_CHUNKS_TILES
     return blocks, groups, segments, most
 
 
@@ -64,7 +64,7 @@ def product_of(
 ):  # fmt: skip
     # panels a (rows,k), panels b (k,n): what `product` reads from a packed matrix
     tall, columns, chunks, panel = tall_of(kind), -(-n // WIDE), chunks_of(kind, k), panel_size(kind, k)
-    tiles, ahead_per_chunk = -(-rows // tall), AHEAD if tall == TALL else AHEAD_SPLIT if kind >= SPLIT else AHEAD_TILES
+    tiles, ahead_per_chunk = -(-rows // tall), AHEAD if tall == TALL else AHEAD_SPLIT if in_parts(kind) else AHEAD_TILES
     blocks, groups, segments, most = blocking(kind, tiles, columns, chunks, panel, threads)
     tasks, size = blocks * groups, bytes_of_chunk(kind)
     i = take(work, stage)
@@ -80,7 +80,7 @@ def product_of(
             for part in range(parts):
                 begin, stop = start + (end - start) * part // parts, start + (end - start) * (part + 1) // parts
                 b_part = b + size * (column * chunks + begin)
-                if kind >= SPLIT:
+                if in_parts(kind):
                     b_part = split(kind, b_part, stop - begin, c + 4 * BLOCK_SUMS)
                 for t in range(first, last):
                     at = kept + 4 * tall * WIDE * (t - first if parts * segments > 1 else 0)

@@ -7,7 +7,7 @@ from ..simd.dots import BFLOAT16, FLOAT16, FLOAT32, INT8
 from ..simd.memory import halves, leading, load, load_half, store
 from ..simd.target import TALL, WIDE, W
 from ..simd.tile import make_tile
-from .panels import BFLOAT16_T, FLOAT32_T, PACKED_TALL, tall_of, terms_of
+from .panels import BFLOAT16_T, FLOAT32_T, PACKED_TALL, in_parts, tall_of, terms_of
 
 f32_tile, f32_half = make_tile(FLOAT32, TALL), make_tile(FLOAT32, TALL // 2)
 f16_tile, f16_half = make_tile(FLOAT16, TALL), make_tile(FLOAT16, TALL // 2)
@@ -37,7 +37,7 @@ def multiply(kind, rows, a, b, c, row, vector, chunks, add, ahead):
             int8_tile(a, 0, b, c, row, vector, chunks, add, ahead)
         else:
             int8_half(a, 0, b, c, row, vector, chunks, add, ahead)
-    elif kind >= SPLIT:
+    elif in_parts(kind):
         if whole:
             split_tile(a, 0, b, c, row, vector, chunks, add, ahead)
         else:
@@ -62,7 +62,7 @@ def multiply(kind, rows, a, b, c, row, vector, chunks, add, ahead):
 def bytes_of_chunk(kind):
     """Bytes of a chunk of a panel of columns."""
     items = WIDE * W
-    if kind >= SPLIT:
+    if in_parts(kind):
         return items * (8 if kind == SPLIT else 4)
     return items * (2 if kind == FLOAT16 or (kind == BFLOAT16 and terms_of(kind) == 1) else 4)
 
@@ -70,7 +70,7 @@ def bytes_of_chunk(kind):
 @njit(forceinline=True)
 def weights(kind, b, i):
     """W weights of a panel of float32 or float16, from the i-th on."""
-    return load_half(b, i) if kind == SPLIT_HALF else load(b, i)
+    return load_half(b, i) if AMX and kind == SPLIT_HALF else load(b, i)
 
 
 @njit
