@@ -9,7 +9,6 @@ product that follows; bias, GELU and residual join the sums of a product before 
 """
 
 import numpy as np
-from numba import njit
 
 from ...errors import InputError
 from ..attention.cpu import KIND, attend_heads, parts_of
@@ -21,6 +20,7 @@ from ..simd.amx import AMX
 from ..simd.arrays import address, round_up
 from ..simd.dots import BFLOAT16, INT8
 from ..simd.kernel import kernel
+from ..simd.language import njit
 from ..simd.memory import number_at
 from ..simd.target import W
 from ..simd.team import counters, done, my_part, pass_flag, take, team, wait

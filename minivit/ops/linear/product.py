@@ -4,12 +4,11 @@ The rows are in panels (panels.py), the weights in panels of WIDE columns (packe
 of columns for one block of row panels: the block stays in the second-level cache, to be read for every such panel.
 """
 
-from numba import njit
-
 from ..simd.amx import AMX
 from ..simd.dots import BFLOAT16, FLOAT16, FLOAT32, INT8
 from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope
 from ..simd.lanes import filled, fma
+from ..simd.language import njit
 from ..simd.memory import get, load, load_part, load_whole, number_at, store_part
 from ..simd.target import TALL, VECS, WIDE, W
 from ..simd.team import done_near, take_near, wait
