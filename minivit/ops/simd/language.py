@@ -20,8 +20,8 @@ def njit(function=None, **options):
 
 
 def register_jitable(function):
-    """Numba's decorator of that name: for kernels and for Python, where it stays a Python function."""
-    return Deferred(function, lambda compiler: compiler.register_jitable(function))
+    """Numba's decorator of that name: a function for kernels, which stays a Python function for Python."""
+    return PythonToo(function, lambda compiler: compiler.register_jitable(function))
 
 
 def intrinsic(function):
@@ -63,6 +63,13 @@ class Deferred:
 
     def __call__(self, *args, **kwargs):
         return self.made(*args, **kwargs)
+
+
+class PythonToo(Deferred):
+    """… that Python calls as it was written."""
+
+    def __call__(self, *args, **kwargs):
+        return self.py_func(*args, **kwargs)
 
 
 def _compiler():

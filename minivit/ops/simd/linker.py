@@ -52,7 +52,7 @@ def _link(code, name):
         raise RuntimeError("it is no object file of this machine")
     (start,), (count,) = struct.unpack_from("<Q", code, 40), struct.unpack_from("<H", code, 60)
     sections = _table(code, Section, start, count * struct.calcsize(LAYOUT[Section]))
-    table = [section for section in sections if section.type == SYMBOLS][0]
+    table = sections[[section.type for section in sections].index(SYMBOLS)]
     symbols = _table(code, Symbol, table.start, table.size)
     names = _part(code, sections[table.link].start, sections[table.link].size)
 
