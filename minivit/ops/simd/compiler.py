@@ -1,6 +1,9 @@
-"""What the words of language.py mean to Numba: the one module that imports it, when there is something to compile.
+"""What the words of language.py mean to Numba.  Imported when there is something to compile, because it imports Numba.
 
-vec is a type of Numba code here; numbers mix with vectors in + − · / and become vectors of equal lanes.
+    v = load(x, i)                          # memory.py: x is an address (`array.ctypes.data`), i an index
+    store(y, i, fma(v, v, 1.0) / total)     # lanes.py
+
+vec is a type of Numba code here.  Numbers mix with vectors in + − · / and become vectors of equal lanes.
 """
 
 import operator

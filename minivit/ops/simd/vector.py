@@ -1,9 +1,8 @@
-"""vec: W float32 numbers in one vector register, as a type of Numba code.
+"""The LLVM IR that functions on vectors are made of: types, and what most of them begin with.
 
-    v = load(x, i)                          # memory.py: x is an address (`array.ctypes.data`), i an index
-    store(y, i, fma(v, v, 1.0) / total)     # lanes.py
-
-Numbers mix with vectors in + − · / and become vectors of equal lanes.  New functions are made with `vector_function`.
+@vector_function((vec, vec), vec)       # language.py
+def product(builder, a, b):
+    return builder.fmul(a, b)           # gives the IR of the result
 """
 
 from llvmlite import ir
