@@ -61,6 +61,13 @@ def test_the_first_run_needs_them_and_the_second_does_not(tmp_path):
 
 
 @needs_facts
+def test_where_llvm_loads_the_kernels_numba_is_not_needed_either(tmp_path):
+    code = f"from minivit.ops.simd import linker; linker.HERE = False; {ONE_KERNEL}"
+    first, second = run(code, tmp_path), run(code, tmp_path)
+    assert second.stderr == "" and second.stdout.splitlines() == [first.stdout.splitlines()[0], "['llvmlite.binding']"]
+
+
+@needs_facts
 def test_llvm_is_asked_once(answers):
     assert host.answer() == host.answer() == ["x86_64", "cpu 1", "+sse2"]
     assert len(answers) == 1
