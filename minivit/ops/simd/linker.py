@@ -68,7 +68,9 @@ def _link(code, name):
                     raise ValueError("an address outside its section")
                 address = _address(symbols[symbol], names, addresses) + plus
                 struct.pack_into("<Q", memory, places[section.info] + place, address)
-    _make_executable(memory, base)
+    size, runnable = ctypes.c_size_t(len(memory)), mmap.PROT_READ | mmap.PROT_EXEC
+    if ctypes.CDLL(None).mprotect(ctypes.c_void_p(base), size, runnable):
+        raise Unknown("how to make memory executable on this system")
 
     found = [symbol for symbol in symbols if symbol.section in places and _name(names, symbol) == name]
     return (_address(found[0], names, addresses) if found else 0), memory
@@ -100,12 +102,6 @@ def _address(symbol, names, addresses):
         return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
     except AttributeError as error:
         raise RuntimeError(f"it calls {name}, which this system does not have") from error
-
-
-def _make_executable(memory, base):
-    protect = ctypes.CDLL(None).mprotect
-    if protect(ctypes.c_void_p(base), ctypes.c_size_t(len(memory)), mmap.PROT_READ | mmap.PROT_EXEC):
-        raise Unknown("how to make memory executable on this system")
 
 
 def _name(names, symbol):
