@@ -34,14 +34,17 @@ class Parser(argparse.ArgumentParser):
             raise InputError(f"unknown {what} {value!r}{nearest(value, action.choices)}")
 
 
-def build():
-    """The parser of every command."""
+def build(asked=None):
+    """The parser of every command; of the others only the names, if it is known which one is asked for."""
     from . import __version__
 
     parser = Parser(prog="minivit", description="The Vision Transformer, readable and checked tensor by tensor.")
     parser.add_argument("--version", action="version", version=f"minivit {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
+        if asked in COMMANDS and name != asked:
+            commands.add_parser(name)  # importing them all takes longer than a small model
+            continue
         module = import_module(f"minivit.commands.{name.replace('-', '_')}")
         command = commands.add_parser(
             name,
@@ -65,7 +68,8 @@ def main(argv=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without the sign → shows ? and goes on
     try:
-        args = build().parse_args(argv)
+        argv = sys.argv[1:] if argv is None else argv
+        args = build(asked=argv[0] if argv else None).parse_args(argv)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return args.run(args) or 0

@@ -121,6 +121,8 @@ def _read(text):
 def _origin(module, node):
     if not isinstance(node, ast.ImportFrom):
         return module
+    if node.module == "simd.language":  # Numba's words, put off until they are needed
+        return "numba"
     name = "." * node.level + (node.module or "")
     return importlib.util.resolve_name(name, module.rpartition(".")[0])
 

@@ -25,7 +25,7 @@ def blocks_and_rows(dtype, images):
 @pytest.fixture(params=[1, 2, 3])
 def threads(request, monkeypatch):
     before = team.team().threads
-    monkeypatch.setattr(team.config, "NUMBA_NUM_THREADS", max(3, before))  # more threads than CPUs are still right
+    monkeypatch.setenv("NUMBA_NUM_THREADS", str(max(3, before)))  # more threads than CPUs are still right
     team.set_threads(request.param)
     yield request.param
     team.set_threads(before)

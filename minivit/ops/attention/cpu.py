@@ -7,11 +7,11 @@ v3  per head: keys and values packed once, then a tile of queries at a time: sco
 """
 
 import numpy as np
-from numba import njit
 
 from ..linear.panels import tall_of
 from ..simd.dots import BF16_DOT, BFLOAT16, FLOAT32
 from ..simd.kernel import kernel
+from ..simd.language import njit
 from ..simd.team import done, my_part, take, team, wait
 from ..softmax.cpu import softmax
 from .heads import (

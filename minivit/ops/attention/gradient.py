@@ -6,13 +6,12 @@ The probabilities are computed again from q and k:  P = softmax(q kᵀ/√K), z 
 """
 
 import numpy as np
-from numba import njit
-from numba.extending import register_jitable
 
 from ..linear.panels import place_in_panel
 from ..linear.tiles import f32_half_t, f32_tile_t, multiply
 from ..simd.dots import FLOAT32
 from ..simd.lanes import filled, first_lanes, fma, sum_of
+from ..simd.language import njit, register_jitable
 from ..simd.memory import load, load_part, store
 from ..simd.target import TALL, WIDE, W
 from ..simd.team import done, take, wait

@@ -4,13 +4,12 @@
 """
 
 import numpy as np
-from numba import njit
-from numba.extending import register_jitable
 
 from ..linear.panels import place_in_panel, put_number, tall_of, terms_of
 from ..linear.tiles import multiply
 from ..simd.functions import exp
 from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
+from ..simd.language import njit, register_jitable
 from ..simd.memory import get, load, load_part, paired, put, store, store_part
 from ..simd.target import VECS, WIDE, W
 

@@ -9,8 +9,6 @@ Rows go through a block in nine stages.  LayerNorm writes what it normalises str
 product that follows; bias, GELU and residual join the sums of a product before they leave the first-level cache.
 """
 
-from numba import njit
-
 from ..attention.cpu import attend_heads
 from ..layernorm.cpu import normalise_pack
 from ..linear.finish import PLAIN
@@ -18,6 +16,7 @@ from ..linear.panels import PACKED_TALL, pack, panel_size, tall_of, terms_of
 from ..linear.product import product
 from ..simd.dots import INT8
 from ..simd.kernel import kernel
+from ..simd.language import njit
 from ..simd.memory import number_at
 from ..simd.team import counters, done, done_near, my_part, pass_flag, take, take_near, wait
 

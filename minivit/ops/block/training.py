@@ -5,7 +5,6 @@ What is cheap is computed again: both LayerNorms, the probabilities, GELU.
 """
 
 import numpy as np
-from numba import njit
 
 from ...params import flatten, nest
 from ..attention.cpu import attend_heads, parts_of
@@ -19,6 +18,7 @@ from ..linear.product import SUMS, product
 from ..simd.arrays import aligned, round_up
 from ..simd.dots import FLOAT32
 from ..simd.kernel import learning_kernel
+from ..simd.language import njit
 from ..simd.memory import number_at
 from ..simd.target import WIDE, W
 from ..simd.team import counters, done, my_part, take, team, wait

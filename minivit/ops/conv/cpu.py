@@ -6,13 +6,13 @@ v3  some windows at a time, straight into the panels of that product, in the cac
 """
 
 import numpy as np
-from numba import njit
 
 from ...errors import InputError
 from ..linear.cpu import linear, linear_backward
 from ..linear.packed import PackedMatrix
 from ..linear.product import SUMS
 from ..simd.kernel import kernel_of
+from ..simd.language import njit
 from ..simd.team import my_part, team
 from . import ref
 from .packed import StandardisedLater

@@ -5,14 +5,13 @@ enough for the caches, and multiplied at once.  On their way they may be normali
 no pass of its own.
 """
 
-from numba import njit
-
 from ..groupnorm.cpu import normalised
 from ..linear.finish import PLAIN
 from ..linear.panels import pack_row, panel_floats, panel_size, tall_of
 from ..linear.product import product
 from ..simd.arrays import address, round_up
 from ..simd.lanes import filled, larger
+from ..simd.language import njit
 from ..simd.memory import load_part, number_at, store_part
 from ..simd.target import TALL, W
 from ..simd.team import done, take, wait

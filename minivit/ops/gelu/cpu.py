@@ -8,10 +8,10 @@ v3  while the sums of the product before it are in the first-level cache (ops/li
 import math
 
 import numpy as np
-from numba import njit
 
 from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope
 from ..simd.kernel import kernel, learning_kernel
+from ..simd.language import njit
 from ..simd.memory import load_part, store_part
 from ..simd.target import W
 from ..simd.team import done, take, team, wait

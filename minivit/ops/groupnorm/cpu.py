@@ -6,11 +6,11 @@ v3  only the moments: the rest happens on the way into the next convolution (ops
 """
 
 import numpy as np
-from numba import njit
 
 from ...errors import InputError
 from ..simd.kernel import kernel_of
 from ..simd.lanes import filled, fma
+from ..simd.language import njit
 from ..simd.memory import get, load_part, put, store_part
 from ..simd.target import W
 from ..simd.team import done, take, team, wait

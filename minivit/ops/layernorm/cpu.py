@@ -6,12 +6,12 @@ v3  written straight into the packed panels of the product that follows (normali
 """
 
 import numpy as np
-from numba import njit
 
 from ...errors import InputError
 from ..linear.panels import pack_row, panel_size, tall_of
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.lanes import filled, first_lanes, fma, sum_of
+from ..simd.language import njit
 from ..simd.memory import load, load_part, store_part
 from ..simd.target import W
 from ..simd.team import done, raise_flag, take, team, wait

@@ -9,11 +9,11 @@ Backward: two products on the same tiles, see gradient.py.
 """
 
 import numpy as np
-from numba import njit
 
 from ...errors import InputError
 from ..simd.arrays import round_up
 from ..simd.kernel import kernel, learning_kernel
+from ..simd.language import njit
 from ..simd.memory import number_at
 from ..simd.target import WIDE, W
 from ..simd.team import my_part, team

@@ -1,10 +1,9 @@
 """What happens to the sums of a tile on their way from the first-level cache to memory: bias, GELU, residual."""
 
-from numba import njit
-
 from ..simd.dots import INT8
 from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope
 from ..simd.lanes import filled, fma
+from ..simd.language import njit
 from ..simd.memory import get, load, load_part, load_whole, store_part
 from ..simd.target import VECS, WIDE, W
 from .panels import chunks_of, panel_size, place_of, put_number, tall_of, terms_of

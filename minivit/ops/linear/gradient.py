@@ -8,12 +8,11 @@ x is not always what was saved: pack_transposed computes a normalised or activat
 fetching it from memory.
 """
 
-from numba import njit
-
 from ..layernorm.cpu import normalise_row
 from ..simd.amx import AMX
 from ..simd.dots import BFLOAT16, FLOAT32
 from ..simd.lanes import filled
+from ..simd.language import njit
 from ..simd.memory import get, load_part, number_at, paired, put, store, store_part, transpose
 from ..simd.target import TALL, WIDE, W
 from ..simd.team import done, take, wait

@@ -8,6 +8,9 @@ from ..simd.dots import BFLOAT16, FLOAT16, FLOAT32, INT8, KINDS, TERMS
 from ..simd.target import WIDE, W
 from .panels import tall_of, terms_of
 
+#: rows that are converted at a time: copies of whole matrices would be the peak of the memory that a model needs
+ROWS = 64
+
 
 class PackedMatrix:
     """A matrix (I,O) in panels (O/WIDE, I/terms, WIDE, terms), padded with zeros; `shape` is that of the original.
@@ -120,8 +123,10 @@ def pack(w, terms, chunk):
 
 def quantise(w):
     # w (I,O) -> int8 (I,O), and (2, O) float32: the scale of each column, and the sum of its int8 numbers
-    scale = np.maximum(np.abs(w).max(0), np.finfo(np.float32).tiny) / np.float32(127)
-    whole = np.rint(w / scale).astype(np.int8)
+    scale = np.maximum(np.maximum(w.max(0), -w.min(0)), np.finfo(np.float32).tiny) / np.float32(127)
+    whole = np.empty(w.shape, np.int8)
+    for i in range(0, len(w), ROWS):
+        np.rint(w[i : i + ROWS] / scale, out=whole[i : i + ROWS], casting="unsafe")
     columns = aligned(2 * w.shape[1])
     columns[:] = np.concatenate([scale, whole.sum(0, dtype=np.int64)])
     return whole, columns
@@ -129,5 +134,8 @@ def quantise(w):
 
 def to_bfloat16(w):
     # float32 -> the upper 16 bits, rounded to nearest even
-    bits = w.view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    rounded = np.empty(w.shape, np.uint16)
+    for i in range(0, len(w), ROWS):
+        bits = w[i : i + ROWS].view(np.uint32)
+        rounded[i : i + ROWS] = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return rounded

@@ -7,12 +7,11 @@ Rows are packed where they are made, by LayerNorm, GELU or attention, or by `pac
 """
 
 import numpy as np
-from numba import njit
-from numba.extending import register_jitable
 
 from ..simd.amx import AMX, HIGH, PARTS, SPLIT, SPLIT_HALF
 from ..simd.dots import BFLOAT16, BYTE_OFFSET, FLOAT32, INT8, TERMS
 from ..simd.lanes import filled, fma, larger, largest_of, smaller, sum_of
+from ..simd.language import njit, register_jitable
 from ..simd.memory import leading, load_part, put, store, store_bfloat, store_bytes
 from ..simd.target import TALL, W
 from ..simd.team import done, raise_flag, take, wait

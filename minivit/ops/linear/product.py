@@ -4,9 +4,8 @@ The rows are in panels (panels.py), the weights in panels of WIDE columns (packe
 of columns for one block of row panels: the block stays in the second-level cache, to be read for every such panel.
 """
 
-from numba import njit
-
 from ..simd.amx import AMX, PARTS
+from ..simd.language import njit
 from ..simd.memory import number_at
 from ..simd.target import TALL, WIDE, W
 from ..simd.team import done, take, wait

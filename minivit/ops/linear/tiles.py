@@ -1,9 +1,8 @@
 """The micro-kernels by kind of number, and weights in three parts for those that need them (simd/tile.py, amx.py)."""
 
-from numba import njit
-
 from ..simd.amx import AMX, PARTS, SPLIT, SPLIT_HALF
 from ..simd.dots import BFLOAT16, FLOAT16, FLOAT32, INT8
+from ..simd.language import njit
 from ..simd.memory import halves, leading, load, load_half, store
 from ..simd.target import TALL, WIDE, W
 from ..simd.tile import make_tile

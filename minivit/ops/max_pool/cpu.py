@@ -5,17 +5,17 @@ v2  vector registers, rows shared between threads; in the hybrids it normalises 
 """
 
 import numpy as np
-from numba import njit
 
 from ..conv.ref import outputs, padding
 from ..conv.windows import relu_of
 from ..groupnorm.cpu import normalised
 from ..simd.kernel import kernel_of
 from ..simd.lanes import filled
+from ..simd.language import njit, vec, vector_function
 from ..simd.memory import load_part, store_part
 from ..simd.target import W
 from ..simd.team import done, take, team, wait
-from ..simd.vector import VF, call, vec, vector_function
+from ..simd.vector import VF, call
 
 
 @vector_function((vec, vec), vec)

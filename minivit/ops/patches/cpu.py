@@ -5,7 +5,6 @@ v2  patches go straight from the image into the packed panels of a matrix produc
 """
 
 import numpy as np
-from numba import njit
 
 from ...errors import InputError
 from ..linear.cpu import linear_backward
@@ -14,6 +13,7 @@ from ..linear.packed import PackedMatrix
 from ..linear.panels import pack_row, panel_floats, panel_size, tall_of
 from ..linear.product import SUMS, group_of, product
 from ..simd.kernel import kernel
+from ..simd.language import njit
 from ..simd.memory import load_part, number_at, store_part
 from ..simd.target import W
 from ..simd.team import done, my_part, take, team, wait

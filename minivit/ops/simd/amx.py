@@ -16,12 +16,9 @@ import ctypes
 import sys
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import signature
-from numba.extending import intrinsic
 
 from .dots import BF16_DOT, BFLOAT16, DOTS, FLOAT16, FLOAT32, INT8
+from .language import intrinsic, signature, types
 from .target import FEATURES, VECS
 from .vector import I8, I32, I64, call, pointer
 
@@ -64,7 +61,8 @@ def shape_registers(typing_context):
         if AMX:
             rows = bytes([1, *[0] * 15, *[64, 0] * 8, *[0] * 16, *[HIGH] * 8, *[0] * 8])  # palette, widths, heights
             block = ir.Constant(ir.ArrayType(I8, 64), bytearray(rows))
-            place = cgutils.global_constant(builder.module, "tile_registers", block)
+            place = ir.GlobalVariable(builder.module, block.type, builder.module.get_unique_name("tile_registers"))
+            place.linkage, place.global_constant, place.initializer = "internal", True, block
             call(builder, "llvm.x86.ldtilecfg", VOID, builder.bitcast(place, I8.as_pointer()))
         return context.get_dummy_value()
 

@@ -1,8 +1,7 @@
 """exp, tanh, erf and the two GELUs of a vector: polynomials, because the C library's take one number at a time."""
 
-from numba import njit
-
 from .lanes import fma, larger, power_of_two, smaller
+from .language import njit
 
 SHIFT = 12582912.0  # 1.5·2²³
 

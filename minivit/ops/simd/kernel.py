@@ -5,35 +5,27 @@
 
 The first call compiles (seconds, with a line on stderr) or reads the compiled code; `warmup` does that for all kernels.
 Numba makes the kernel's LLVM IR; what is kept is the object file that LLVM makes of that.  Reading it back takes
-milliseconds, and neither Numba's compiler nor its 60 MB.
+milliseconds and, where linker.py can do it, neither Numba nor LLVM, which are 80 MB and a quarter of a second.
 
 Kernels come in groups, which are compiled together: who needs one of a group will soon need the rest of it.
 """
 
 import ctypes
-import hashlib
 import inspect
-import json
-import os
-import shutil
 import sys
-import tempfile
 import time
-import warnings
 from functools import cache
 from pathlib import Path
 
-import llvmlite
-import numba
-from llvmlite import binding as llvm
-from numba import float32, intp, njit, void
-
+from ...errors import InputError
 from ...files import replacing
+from . import linker
 from .amx import AMX
-from .target import CPU, FEATURES, TRIPLE, machine
+from .cache import check_seal, checksum, discard, seal, writable
+from .host import versions
+from .target import CPU, FEATURES, TRIPLE
 
 KERNELS = []
-SEAL = "seal.json"
 
 
 class Kernel:
@@ -42,7 +34,7 @@ class Kernel:
     def __init__(self, function, group):
         self.function, self.name, self.group, self._compiled = function, function.__name__, group, None
         parameters = inspect.signature(function).parameters.values()
-        self._kinds = [float32 if p.annotation is float else intp for p in parameters]
+        self._kinds = ["float32" if p.annotation is float else "intp" for p in parameters]
         KERNELS.append(self)
 
     def ready(self):
@@ -54,10 +46,10 @@ class Kernel:
         folder = cache_folder()
         if self.is_kept(folder):
             try:
-                self._compiled = self._load((folder / f"{self.name}.o").read_bytes())
+                self._compiled = self._callable((folder / f"{self.name}.o").read_bytes())
                 return self._compiled
             except (OSError, RuntimeError) as error:
-                _discard(folder, error)
+                discard(folder, error)
         _compile_missing(folder, self.group)
         return self._compiled
 
@@ -66,33 +58,25 @@ class Kernel:
 
     def build(self, folder):
         """Compile, and keep the object file."""
-        code = self._object()
+        try:
+            from .compiler import object_file
+        except ImportError as error:
+            raise InputError(f"tier 'cpu' needs Numba ({error}): pip install numba, or use tier 'ref'") from error
+        code = object_file(self.function, self._kinds, self.name)
         if folder is not None:
             with replacing(folder / f"{self.name}.o") as temporary:
                 temporary.write_bytes(code)
-        self._compiled = self._load(code)
+        self._compiled = self._callable(code)
 
-    def _object(self):
-        # Numba's own wrappers, for calls from Python, are left out: their symbols are those of Numba's library
-        options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-        dispatcher = njit(void(*self._kinds), **options)(self.function)
-        ((signature, compiled),) = dispatcher.overloads.items()
-        module = llvm.parse_assembly(dispatcher.inspect_llvm(signature))
-        module.get_function(compiled.fndesc.llvm_func_name).name = self.name
-        return machine().emit_object(module)
-
-    def _load(self, code):
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine())
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        engine.finalize_object()
-        address = engine.get_function_address(self.name)
+    def _callable(self, code):
+        address, keep = load(code, self.name)
         if not address:
             raise RuntimeError(f"there is no {self.name} in it")
-        kinds = [ctypes.c_float if kind is float32 else ctypes.c_ssize_t for kind in self._kinds]
+        kinds = [ctypes.c_float if kind == "float32" else ctypes.c_ssize_t for kind in self._kinds]
         pointer, nothing = ctypes.POINTER(ctypes.c_void_p), (ctypes.c_void_p(), ctypes.c_void_p())
         call = ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, *kinds)(address)  # lets other Python threads run
 
-        def run(*arguments, engine=engine):  # the machine code lives as long as its engine
+        def run(*arguments, keep=keep):  # the machine code lives as long as what holds it
             # Numba's convention: where to put the result (none) and an exception; kernels raise flags instead (team.py)
             if call(*nothing, *arguments):
                 raise RuntimeError(f"kernel {self.name} failed")
@@ -108,61 +92,36 @@ def kernel_of(group):
 kernel, learning_kernel = kernel_of("vit"), kernel_of("learning")
 
 
+def load(code, name):
+    """An object file -> the address of its function of that name, and what keeps the code alive."""
+    if linker.HERE:
+        try:
+            return linker.load(code, name)
+        except linker.Unknown:
+            pass  # LLVM knows more, and takes longer
+    from . import mcjit
+
+    return mcjit.load(code, name)
+
+
 @cache
 def cache_folder():
     """Where compiled kernels are kept: one folder per version of the sources, of Numba and of the CPU; None if nowhere.
 
     The first of NUMBA_CACHE_DIR, the user's cache folder and the system's temporary folder that can be written.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    places = [given] if given else []
-    for place in (*places, Path(home) / "minivit", Path(tempfile.gettempdir()) / f"minivit-{user}"):
-        folder = Path(place) / f"kernels-{_key()}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError:
-            continue
-        _check_seal(folder)
-        return folder
-    return None
+    folder = writable(f"kernels-{_key()}")
+    if folder is not None:
+        check_seal(folder)
+    return folder
 
 
 def _key():
     """All that the machine code depends on: the sources of every kernel, the versions of the compilers, the CPU."""
-    digest = hashlib.sha256()
-    for part in (numba.__version__, llvmlite.__version__, sys.version, TRIPLE, CPU, str(AMX), *sorted(FEATURES)):
-        digest.update(part.encode() + b"\0")
-    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
-        if not source.name.startswith(("ref", "gpu")):  # no kernel of this tier comes from those
-            digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _check_seal(folder):
-    """Machine code that was changed on disk must not run: compare every file with the checksums of the seal."""
-    seal = folder / SEAL
-    try:
-        expected = json.loads(seal.read_bytes()) if seal.exists() else {}
-        for name, digest in expected.items():
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                raise ValueError(f"{name} has changed")
-    except (OSError, ValueError, AttributeError) as error:
-        _discard(folder, error)
-
-
-def _seal(folder):
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.o")}
-    with replacing(folder / SEAL) as temporary:
-        temporary.write_text(json.dumps(digests))
-
-
-def _discard(folder, error):
-    warnings.warn(f"the kernel cache {folder} is damaged ({error}); the kernels are compiled again", stacklevel=2)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
+    # no kernel of this tier comes from the others' files
+    texts = [source.read_bytes() for source in sources if not source.name.startswith(("ref", "gpu"))]
+    return checksum(*versions(), sys.version, TRIPLE, CPU, str(AMX), *sorted(FEATURES), *texts)[:16]
 
 
 def _compile_missing(folder, group):
@@ -176,7 +135,7 @@ def _compile_missing(folder, group):
         one.build(folder)
     print(f" {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     if folder is not None:
-        _seal(folder)
+        seal(folder)
 
 
 def warmup():

@@ -1,10 +1,10 @@
 """What is done with vectors in registers, lane by lane and across lanes."""
 
 from llvmlite import ir
-from numba.core import types
 
+from .language import types, vec, vector_function
 from .target import W
-from .vector import I32, VF, VI, call, first, splat, vec, vector_function
+from .vector import I32, VF, VI, call, first, splat
 
 
 @vector_function((types.float32,), vec)

@@ -4,10 +4,10 @@ Places are an address and an index in numbers of 4 bytes, unless said otherwise.
 """
 
 from llvmlite import ir
-from numba.core import types
 
+from .language import types, vec, vector_function
 from .target import W
-from .vector import BF16, F32, HALF, I8, I16, I32, I64, VF, VI, call, first, pointer, vec, vector_function
+from .vector import BF16, F32, HALF, I8, I16, I32, I64, VF, VI, call, first, pointer
 
 
 @vector_function((types.intp, types.intp), vec)

@@ -1,21 +1,9 @@
-"""What this CPU can do, as LLVM says it: never found out by trying, because a wrong guess is a crash.
+"""What the kernels are compiled for: the instructions of this CPU, and the sizes that follow from them."""
 
-Numba's settings NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override the host, so that one machine can test them all.
-"""
+from .host import answer
 
-from llvmlite import binding as llvm
-from numba import __version__ as numba_version
-from numba import config
-from numba.core.codegen import get_host_cpu_features
-from numba.core.registry import cpu_target
-
-from ...errors import InputError
-
-if llvm.llvm_version_info < (20,):  # LLVM 15 of Numba 0.61 aborts on the vectors of vector.py
-    raise ImportError(f"Numba 0.62 or newer is needed, this is {numba_version}")
-
-TRIPLE, CPU, _FEATURES = cpu_target.target_context.codegen().magic_tuple()
-FEATURES = frozenset(f[1:] for f in _FEATURES.split(",") if f.startswith("+"))
+TRIPLE, CPU, FEATURE_STRING = answer()
+FEATURES = frozenset(f[1:] for f in FEATURE_STRING.split(",") if f.startswith("+"))
 ARM = TRIPLE.startswith(("aarch64", "arm64"))
 
 #: W: float32 numbers in a vector register
@@ -25,57 +13,3 @@ W = 16 if "avx512f" in FEATURES else 8 if {"avx2", "fma"} <= FEATURES else 4
 VECS = 2
 WIDE = VECS * W
 TALL = 12 if W == 16 or ARM else 6
-
-#: Sets of instructions that LLVM chooses by itself.  Others, such as `pku`, it uses only where a program says so, and
-#: virtual machines often lack them
-CHOSEN = (
-    *("sse", "ssse", "avx", "amx", "fma", "f16c", "xop", "bmi", "tbm", "lzcnt", "popcnt", "movbe", "egpr", "ndd"),
-    *("neon", "dotprod", "sve", "fullfp16", "bf16", "i8mm", "lse"),
-)
-
-#: A function that may use one set of instructions, and one compiled for some CPU that calls it
-_PROBE = """
-define i32 @uses.{i}(i32 %x) "target-features"="+{name}" {{
-  %y = add i32 %x, {i}
-  ret i32 %y
-}}
-define i32 @calls.{i}(i32 %x) "target-cpu"="{cpu}" "target-features"="{features}" {{
-  %y = call i32 @uses.{i}(i32 %x)
-  ret i32 %y
-}}
-"""
-
-
-def instructions(cpu, features, names):
-    """Which of these sets of instructions LLVM may use for that CPU and those features.
-
-    It has no list to ask for, but it inlines a function only where all that the function may use is there.
-    """
-    probes = (_PROBE.format(i=i, name=name, cpu=cpu, features=features) for i, name in enumerate(names))
-    module, machine = llvm.parse_assembly("".join(probes)), llvm.Target.from_triple(TRIPLE).create_target_machine()
-    module.triple = TRIPLE
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
-    passes.getModulePassManager().run(module, passes)
-    left = str(module)
-    return {name for i, name in enumerate(names) if f"call i32 @uses.{i}(" not in left}
-
-
-def machine():
-    """LLVM's code generator for this CPU; one per use, because an engine takes it over."""
-    settings = {"opt": 3, "reloc": "default", "codemodel": "jitdefault", "jit": True}
-    return llvm.Target.from_triple(TRIPLE).create_target_machine(cpu=CPU, features=_FEATURES, **settings)
-
-
-def _refuse_what_is_missing():
-    host = get_host_cpu_features()
-    names = sorted(name for name in FEATURES.union(f[1:] for f in host.split(",")) if name.startswith(CHOSEN))
-    missing = instructions(CPU, _FEATURES, names) - instructions(llvm.get_host_cpu_name(), host, names)
-    if missing:
-        raise InputError(
-            f"NUMBA_CPU_NAME and NUMBA_CPU_FEATURES ask for {', '.join(sorted(missing))}, which this CPU "
-            f"({llvm.get_host_cpu_name()}) does not have; unset them, and the kernels are compiled for what it has"
-        )
-
-
-if config.CPU_NAME is not None or config.CPU_FEATURES is not None:  # otherwise Numba compiles for what is here
-    _refuse_what_is_missing()

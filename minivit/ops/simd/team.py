@@ -20,14 +20,14 @@ from queue import SimpleQueue
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
 
 from ...errors import InputError
 from .amx import shape_registers
 from .arrays import address, aligned, refuse_too_much, round_up
 from .kernel import kernel
+from .language import njit, types, vector_function
 from .target import ARM
-from .vector import I32, I64, call, pointer, vector_function
+from .vector import I32, I64, call, pointer
 
 #: A stage has a cache line of its own for its counters: tasks done, and taken from each share of them.  Line 0 has the
 #: roll-call, the flag, the address of the scratch memory and the bytes of a thread's part of it
@@ -197,15 +197,26 @@ class Team:
 _team = None
 
 
+def usual_threads():
+    """NUMBA_NUM_THREADS, or one per CPU that this process may use.  Raises InputError if it is no number."""
+    given = os.environ.get("NUMBA_NUM_THREADS")
+    if given is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        return int(given)
+    except ValueError:
+        raise InputError(f"NUMBA_NUM_THREADS={given}: expected a number of threads") from None
+
+
 def team():
     """The process's team; as many threads as NUMBA_NUM_THREADS says (default: one per CPU)."""
-    return _team or set_threads(config.NUMBA_NUM_THREADS)
+    return _team or set_threads(usual_threads())
 
 
 def set_threads(threads):
     """Use that many threads from now on.  Raises InputError for a number that this machine does not have."""
     global _team
-    most = max(config.NUMBA_NUM_THREADS, os.cpu_count() or 1)
+    most = max(usual_threads(), os.cpu_count() or 1)
     if not 1 <= threads <= most:
         raise InputError(f"{threads} threads asked for; this machine runs 1 to {most}")
     if _team is None or _team.threads != threads:

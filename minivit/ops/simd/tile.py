@@ -13,12 +13,10 @@ from contextlib import contextmanager
 from functools import partial
 
 from llvmlite import ir
-from numba.core import types
-from numba.core.typing.templates import signature
-from numba.extending import intrinsic
 
 from .amx import MULTIPLY, SPLIT, emit_tile
 from .dots import DOTS
+from .language import intrinsic, signature, types
 from .target import TALL, VECS, W
 from .vector import I8, I32, I64, call, pointer
 

@@ -6,11 +6,11 @@ v3  on the scores of a few queries while they are in the cache, inside attention
 """
 
 import numpy as np
-from numba import njit
 
 from ..simd.functions import exp
 from ..simd.kernel import kernel
 from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
+from ..simd.language import njit
 from ..simd.memory import load, load_part, store, store_part
 from ..simd.target import W
 from ..simd.team import done, take, team, wait

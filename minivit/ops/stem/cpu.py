@@ -6,7 +6,6 @@ up in one pass.
 """
 
 import numpy as np
-from numba import njit
 
 from ..conv.cpu import standardise
 from ..conv.windows import FIELDS, Layer, convolve, relu_of
@@ -15,6 +14,7 @@ from ..linear.packed import PackedMatrix
 from ..linear.product import SUMS
 from ..max_pool.cpu import pool_maps
 from ..simd.kernel import kernel_of
+from ..simd.language import njit
 from ..simd.memory import load_part, number_at, store_part
 from ..simd.target import W
 from ..simd.team import done, my_part, take, team, wait
