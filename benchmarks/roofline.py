@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from compare import machine
@@ -24,6 +25,7 @@ from minivit.ops.gelu import cpu as gelu
 from minivit.ops.layernorm import cpu as layernorm
 from minivit.ops.linear import cpu as linear
 from minivit.ops.linear.packed import PackedMatrix
+from minivit.ops.simd.amx import AMX
 from minivit.ops.simd.lanes import filled, fma, sum_of
 from minivit.ops.simd.target import W
 from minivit.ops.softmax import cpu as softmax
@@ -84,10 +86,11 @@ def ops():
     def add(op, flops, size, **rungs):
         return [(op, rung, function, flops, 4 * size) for rung, function in rungs.items()]
 
-    panels_, v1, v2 = PackedMatrix(w), linear.rung(linear.loops_v1), linear.rung(linear.blocks_v2)
+    packed, v1, v2 = PackedMatrix(w, in_parts=False), linear.rung(linear.loops_v1), linear.rung(linear.blocks_v2)
+    in_tiles = {"v4": partial(linear.linear, x, PackedMatrix(w), b)} if AMX else {}
     return [
         *add("linear", 2 * N * D * M, N * D + D * M + N * M, numpy=lambda: ref.linear(x, w, b),
-             v1=lambda: v1(x, w, b), v2=lambda: v2(x, w, b), v3=lambda: linear.linear(x, panels_, b)),
+             v1=lambda: v1(x, w, b), v2=lambda: v2(x, w, b), v3=lambda: linear.linear(x, packed, b), **in_tiles),
         *add("attention", 4 * H * N * N * (D // H), 4 * N * D,
              numpy=lambda: ref.mix(ref.softmax(ref.scores(q, k)), v), v1=lambda: attention.attend_v1(q, k, v),
              v2=lambda: attention.attend_v2(q, k, v), v3=lambda: tiers.load("cpu").fused["attend"](q, k, v)),

@@ -45,6 +45,40 @@ def test_bfloat16_is_the_product_of_the_rounded_numbers(shape):
 
 
 @needs_amx
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("shape", [*SHAPES, (230, 3000, 70)])
+def test_numbers_in_three_parts_are_multiplied_as_precisely_as_float32(shape, dtype):
+    x, w, b = drawn(*shape)
+    x *= 10.0 ** np.arange(len(x))[:, None].clip(-6, 6)  # each row of another size
+    w = w.astype(np.float16).astype(np.float32) if dtype == "float16" else w
+    want = x.astype(np.float64) @ w + b
+    found, plain = (linear(x, PackedMatrix(w, dtype, in_parts), b) for in_parts in (True, False))
+    size = np.abs(want).max(1, keepdims=True)
+    error, before = (np.abs((y - want) / size).max() for y in (found, plain))
+    assert error <= max(2 * before, 2e-7)  # float32's own rounding in vector registers
+    assert PackedMatrix(w, dtype).kind in (amx.SPLIT, amx.SPLIT_HALF)
+
+
+@needs_amx
+def test_every_part_of_a_number_counts():
+    # 1 + 2⁻⁹ + 2⁻¹⁷ needs all three parts; either factor alone, and both
+    whole = np.float32(1 + 2**-9 + 2**-17)
+    for x, w in ((whole, 1), (1, whole), (whole, whole)):
+        got = linear(np.full((40, 32), x, np.float32), PackedMatrix(np.full((32, 40), w, np.float32)))
+        np.testing.assert_allclose(got, 32 * np.float64(x) * np.float64(w), rtol=1e-7)
+
+
+@needs_amx
+def test_a_number_that_is_not_finite_spoils_its_own_row_only():
+    x, w, _ = drawn(40, 70, 33)
+    clean = linear(x, PackedMatrix(w))
+    x[3, 5], x[20, 60] = np.nan, np.inf
+    spoilt = linear(x, PackedMatrix(w))
+    assert not np.isfinite(spoilt[[3, 20]]).any()
+    np.testing.assert_array_equal(np.delete(spoilt, [3, 20], 0), np.delete(clean, [3, 20], 0))
+
+
+@needs_amx
 @pytest.mark.parametrize("shape", SHAPES)
 def test_int8_gives_the_bits_that_it_gives_without_tile_registers(shape, tmp_path):
     x, w, b = drawn(*shape)

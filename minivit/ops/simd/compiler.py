@@ -93,11 +93,22 @@ def vector_function(emit, arguments, result):
     return intrinsic(fixed)
 
 
+class AnyNumber(types.Dispatcher):
+    """A function that is compiled once for all numbers, not again for every constant that it is called with."""
+
+    def get_call_type(self, context, args, kws):
+        return super().get_call_type(context, [types.unliteral(a) for a in args], kws)
+
+
+register_default(AnyNumber)(models.OpaqueModel)
+
+
 def type_of(made):
     """Numba's type of a compiled function or an intrinsic, which may be younger than the compilation that asks."""
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
-    return cpu_target.typing_context.resolve_value_type(made)
+    kind = cpu_target.typing_context.resolve_value_type(made)
+    return AnyNumber(made) if isinstance(kind, types.Dispatcher) else kind
 
 
 def object_file(function, kinds, name):
