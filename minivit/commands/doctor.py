@@ -55,6 +55,7 @@ def _kernels():
         return {}
     return {
         "compiled for": f"{target.CPU}, {target.W} float32 numbers per register",
+        "float32": amx.how(dots.FLOAT32),
         "bfloat16": amx.how(dots.BFLOAT16),
         "int8": amx.how(dots.INT8),
         "threads": team.team().threads,

@@ -12,7 +12,7 @@ from ..simd.team import done, take, wait
 from ..simd.tile import AHEAD, AHEAD_SPLIT, AHEAD_TILES
 from .finish import finish
 from .panels import PACKED_TALL, chunks_of, in_parts, panel_size, tall_of
-from .tiles import bytes_of_chunk, multiply, split
+from .tiles import bytes_of_chunk, convert, converts, multiply
 
 #: bytes of rows that stay in the second-level cache, and rows of a block at most: their sums stay there too
 BLOCK_BYTES, MAX_ROWS = (700_000, 224) if AMX else (740_000, 240)
@@ -21,9 +21,9 @@ BLOCK_BYTES, MAX_ROWS = (700_000, 224) if AMX else (740_000, 240)
 MAX_CHUNKS, MAX_CHUNKS_TILES, MAX_CHUNKS_SPLIT = 768 // W, 8, 3
 #: panels of columns that read the same rows one after the other, where not all inner terms of them fit into the cache
 GROUP = 8
-#: floats for the sums of a block, and for weights in parts behind them
+#: floats for the sums of a block, and for converted weights behind them
 BLOCK_SUMS = (MAX_ROWS + PACKED_TALL) * WIDE * GROUP
-SUMS = BLOCK_SUMS + (PARTS * MAX_CHUNKS_SPLIT * W * WIDE if AMX else 0)
+SUMS = BLOCK_SUMS + max(MAX_CHUNKS, PARTS * MAX_CHUNKS_SPLIT) * W * WIDE
 #: tasks of one product per thread, at least: a thread that is done early takes more
 TASKS = 8
 
@@ -79,8 +79,8 @@ def product_of(
             for part in range(parts):
                 begin, stop = start + (end - start) * part // parts, start + (end - start) * (part + 1) // parts
                 b_part = b + size * (column * chunks + begin)
-                if in_parts(kind):
-                    b_part = split(kind, b_part, stop - begin, c + 4 * BLOCK_SUMS)
+                if converts(kind):
+                    b_part = convert(kind, b_part, stop - begin, c + 4 * BLOCK_SUMS)
                 for t in range(first, last):
                     at = kept + 4 * tall * WIDE * (t - first if parts * segments > 1 else 0)
                     count = min(tall, rows - t * tall)

@@ -1,15 +1,18 @@
-"""The micro-kernels by kind of number, and weights in three parts for those that need them (simd/tile.py, amx.py)."""
+"""The micro-kernels by kind of number (simd/tile.py), and weights that become what a micro-kernel multiplies.
+
+Weights in half precision are widened, and those for tile registers split in three parts (simd/amx.py), some chunks of a
+panel at a time: done once, it serves all rows of a block.
+"""
 
 from ..simd.amx import AMX, PARTS, SPLIT, SPLIT_HALF
-from ..simd.dots import BFLOAT16, FLOAT16, FLOAT32, INT8
+from ..simd.dots import BF16_DOT, BFLOAT16, FLOAT16, FLOAT32, INT8
 from ..simd.language import njit
-from ..simd.memory import halves, leading, load, load_half, store
+from ..simd.memory import halves, leading, load, load_bfloat, load_half, store
 from ..simd.target import TALL, WIDE, W
 from ..simd.tile import make_tile
-from .panels import BFLOAT16_T, FLOAT32_T, PACKED_TALL, in_parts, tall_of, terms_of
+from .panels import FLOAT32_T, PACKED_TALL, in_parts, tall_of, terms_of
 
 f32_tile, f32_half = make_tile(FLOAT32, TALL), make_tile(FLOAT32, TALL // 2)
-f16_tile, f16_half = make_tile(FLOAT16, TALL), make_tile(FLOAT16, TALL // 2)
 bf16_tile, bf16_half = make_tile(BFLOAT16, PACKED_TALL), make_tile(BFLOAT16, PACKED_TALL // 2)
 int8_tile, int8_half = make_tile(INT8, PACKED_TALL), make_tile(INT8, PACKED_TALL // 2)
 split_tile, split_half = (make_tile(SPLIT if AMX else BFLOAT16, rows) for rows in (PACKED_TALL, PACKED_TALL // 2))
@@ -21,7 +24,7 @@ bf16_tile_t, bf16_half_t = make_tile(BFLOAT16, TALL, True), make_tile(BFLOAT16, 
 def multiply(kind, rows, a, b, c, row, vector, chunks, add, ahead):
     """The micro-kernel for that kind of numbers and that many rows."""
     whole = rows > tall_of(kind) // 2
-    if kind == FLOAT32:
+    if kind in (FLOAT32, FLOAT16):
         if whole:
             f32_tile(a, 0, b, c, row, vector, chunks, add, ahead)
         else:
@@ -46,15 +49,10 @@ def multiply(kind, rows, a, b, c, row, vector, chunks, add, ahead):
             f32_tile_t(a, TALL, b, c, row, vector, chunks, add, ahead)
         else:
             f32_half_t(a, TALL, b, c, row, vector, chunks, add, ahead)
-    elif kind == BFLOAT16_T:
-        if whole:
-            bf16_tile_t(a, TALL, b, c, row, vector, chunks, add, ahead)
-        else:
-            bf16_half_t(a, TALL, b, c, row, vector, chunks, add, ahead)
     elif whole:
-        f16_tile(a, 0, b, c, row, vector, chunks, add, ahead)
+        bf16_tile_t(a, TALL, b, c, row, vector, chunks, add, ahead)
     else:
-        f16_half(a, 0, b, c, row, vector, chunks, add, ahead)
+        bf16_half_t(a, TALL, b, c, row, vector, chunks, add, ahead)
 
 
 @njit(forceinline=True)
@@ -67,14 +65,31 @@ def bytes_of_chunk(kind):
 
 
 @njit(forceinline=True)
+def converts(kind):
+    """Whether weights of that kind are converted before they are multiplied."""
+    return in_parts(kind) or kind == FLOAT16 or (kind == BFLOAT16 and not BF16_DOT)
+
+
+@njit
+def convert(kind, b, chunks, room):
+    # some chunks of a panel of columns, as the micro-kernel reads them; gives their address
+    if in_parts(kind):
+        split(kind, b, chunks, room)
+    else:
+        for i in range(0, chunks * W * WIDE, W):
+            store(room, i, load_half(b, i) if kind == FLOAT16 else load_bfloat(b, i))
+    return room
+
+
+@njit(forceinline=True)
 def weights(kind, b, i):
     """W weights of a panel of float32 or float16, from the i-th on."""
-    return load_half(b, i) if AMX and kind == SPLIT_HALF else load(b, i)
+    return load_half(b, i) if kind == SPLIT_HALF else load(b, i)
 
 
 @njit
 def split(kind, b, chunks, parts):
-    # panel b (chunks·2W, WIDE) -> parts (chunks, 3, W, WIDE, 2) in bfloat16; gives their address
+    # panel b (chunks·2W, WIDE) -> parts (chunks, 3, W, WIDE, 2) in bfloat16
     for item in range(chunks * W):
         place = (item // W * PARTS * W + item % W) * WIDE
         for j in range(0, WIDE, W):
@@ -83,4 +98,3 @@ def split(kind, b, chunks, parts):
                 first, second = leading(one), leading(two)
                 store(parts, place + part * W * WIDE + j, halves(first, second))
                 one, two = one - first, two - second
-    return parts

@@ -50,7 +50,9 @@ def how(kind):
     """In words: how this CPU multiplies that kind of numbers."""
     if AMX and kind in (FLOAT32, FLOAT16):
         return "as three bfloat16 each, 16 × 16 sums in six instructions, in tile registers (AMX)"
-    return "16 × 16 sums in one instruction, in tile registers (AMX)" if kind in MULTIPLY else DOTS[kind].__doc__
+    if kind in MULTIPLY:
+        return "16 × 16 sums in one instruction, in tile registers (AMX)"
+    return "weights widened to float32" if kind == BFLOAT16 and not BF16_DOT else DOTS[kind].__doc__
 
 
 @intrinsic

@@ -4,7 +4,7 @@ from llvmlite import ir
 
 from .lanes import fma
 from .target import ARM, FEATURES, W
-from .vector import BF16, F32, HALF, I8, I16, I32, VF, VI, call, pointer, splat
+from .vector import BF16, F32, I8, I16, I32, VF, VI, call, pointer, splat
 
 
 class Float32:
@@ -20,31 +20,6 @@ class Float32:
 
     def add(self, builder, total, a, b):
         return fma.emit(builder, a, b, total)
-
-
-class HalfWeights(Float32):
-    """float32 × half-precision weights, widened on the way: half the memory, the same arithmetic"""
-
-    item = 2
-
-    def __init__(self, kind):
-        self.kind = kind
-
-    def load_b(self, builder, address):
-        if self.kind == "bfloat16":  # the upper half of a float32
-            bits = builder.load(pointer(builder, address, to=ir.VectorType(I16, W)), align=2)
-            return builder.bitcast(builder.shl(builder.zext(bits, VI), ir.Constant(VI, [16] * W)), VF)
-        if ARM or "f16c" in FEATURES:
-            return builder.fpext(builder.load(pointer(builder, address, to=ir.VectorType(HALF, W)), align=2), VF)
-        return self._widen(builder, builder.load(pointer(builder, address, to=ir.VectorType(I16, W)), align=2))
-
-    def _widen(self, builder, half):
-        # without an instruction for it: move the bits to their places, and correct the exponent by a product
-        bits = builder.zext(half, VI)
-        sign = builder.shl(builder.and_(bits, ir.Constant(VI, [0x8000] * W)), ir.Constant(VI, [16] * W))
-        rest = builder.shl(builder.and_(bits, ir.Constant(VI, [0x7FFF] * W)), ir.Constant(VI, [13] * W))
-        number = builder.bitcast(builder.or_(sign, rest), VF)
-        return builder.fmul(number, ir.Constant(VF, [2.0**112] * W))
 
 
 class _Packed:
@@ -133,7 +108,8 @@ KINDS = ("float32", "float16", "bfloat16", "int8")
 FLOAT32, FLOAT16, BFLOAT16, INT8 = range(4)
 BF16_DOT = "avx512bf16" in FEATURES and W == 16
 
-DOTS = (Float32(), HalfWeights("float16"), BFloat16Pairs() if BF16_DOT else HalfWeights("bfloat16"), _int8())
+#: weights in half precision become float32 before, where there is no instruction for pairs (linear/tiles.py)
+DOTS = (Float32(), Float32(), BFloat16Pairs() if BF16_DOT else Float32(), _int8())
 
 #: inner terms per item of 32 bits of a row
 TERMS = (1, 1, 2 if BF16_DOT else 1, 4)

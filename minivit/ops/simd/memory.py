@@ -6,7 +6,7 @@ Places are an address and an index in numbers of 4 bytes, unless said otherwise.
 from llvmlite import ir
 
 from .language import types, vec, vector_function
-from .target import W
+from .target import ARM, FEATURES, W
 from .vector import BF16, F32, HALF, I8, I16, I32, I64, VF, VI, call, first, pointer
 
 
@@ -92,7 +92,24 @@ def leading(builder, v):
 @vector_function((types.intp, types.intp), vec)
 def load_half(builder, x, i):
     """W numbers of float16 from the i-th number of 2 bytes on."""
-    return builder.fpext(builder.load(pointer(builder, x, i, ir.VectorType(HALF, W), item=2), align=2), VF)
+    if ARM or "f16c" in FEATURES:
+        return builder.fpext(builder.load(pointer(builder, x, i, ir.VectorType(HALF, W), item=2), align=2), VF)
+    # without an instruction for it: move the bits to their places, and correct the exponent by a product
+    bits = _shorts(builder, x, i)
+    sign = builder.shl(builder.and_(bits, ir.Constant(VI, [0x8000] * W)), ir.Constant(VI, [16] * W))
+    rest = builder.shl(builder.and_(bits, ir.Constant(VI, [0x7FFF] * W)), ir.Constant(VI, [13] * W))
+    number = builder.bitcast(builder.or_(sign, rest), VF)
+    return builder.fmul(number, ir.Constant(VF, [2.0**112] * W))
+
+
+@vector_function((types.intp, types.intp), vec)
+def load_bfloat(builder, x, i):
+    """W numbers of bfloat16 from the i-th number of 2 bytes on: the upper halves of float32."""
+    return builder.bitcast(builder.shl(_shorts(builder, x, i), ir.Constant(VI, [16] * W)), VF)
+
+
+def _shorts(builder, x, i):
+    return builder.zext(builder.load(pointer(builder, x, i, ir.VectorType(I16, W), item=2), align=2), VI)
 
 
 @vector_function((vec, vec), vec)
