@@ -1,9 +1,9 @@
 """Linear layer for few rows: its inner sums in parts, so that every multiprocessor has work.
 
-One image of B/16 are 197 rows.  By 768 columns that makes 84 blocks of the smallest tile of v3, of one warp each, and 96
-of v4's, for 132 multiprocessors; and in the second layer of the MLP a block adds up 3072 terms while others do nothing.
-So the third axis of the grid takes a part of the terms each, and a second kernel adds the parts up.  Bias, GELU and the
-residual stream, which need the whole sum, wait for it.
+One image of B/16 are 197 rows.  By 768 columns that makes 84 blocks of the smallest tile of v3, of one warp each, and
+96 of v4's, for 132 multiprocessors; and in the second layer of the MLP each of them adds up 3072 terms.  So the third
+axis of the grid takes a part of the terms each, and a second kernel adds the parts up.  Bias, GELU and the residual
+stream, which need the whole sum, wait for it.
 """
 
 from functools import cache
