@@ -1,41 +1,34 @@
 """Measure tier "gpu" beside PyTorch on the same card: every rung of the ladders, and whole models.
 
     python benchmarks/gpu.py -o benchmarks/results/h200.json
-    NUMBA_ENABLE_CUDASIM=1 python benchmarks/gpu.py --tiny -o /tmp/try.json      tries the script, measures nothing
+    python benchmarks/gpu.py -o benchmarks/results/h200.json models      only that part: models, ladders or compiled
+    NUMBA_ENABLE_CUDASIM=1 python benchmarks/gpu.py --tiny -o try.json   tries the script, measures nothing
 
-Outputs are compared with float64 before anything is timed.  A rung is recorded as a CUDA graph of several runs, so that
-Python's part of a launch does not count; PyTorch's runs are queued one behind the other, between two events.
+Every figure is written when it is there, and a figure that the file has is not measured again: a run that was cut off
+goes on where it stopped.  Outputs are compared with float64 before anything is timed.  A rung is recorded as a CUDA
+graph of several runs, so that Python's part of a launch does not count; PyTorch's runs are queued one behind the other.
 """
 
 import argparse
 import json
 import platform
-import statistics
 import sys
 import time
 from importlib import import_module, metadata
+from pathlib import Path
 
 import gpu_cases
 import numpy as np
 import torch
-from gpu_torch import library, torch_model
+from gpu_models import compiled_ms, measure_model
+from gpu_timing import DEVICE, TOLERANCE, TORCH, copy_bandwidth, numbers, refuse_wrong, seconds_of, torch_seconds
+from gpu_torch import library
 
-from minivit import config, params, tiers
-from minivit.check.verdict import HYBRID
+from minivit import config
 from minivit.files import replacing
-from minivit.gpu import compat, machine
+from minivit.gpu import machine
 from minivit.gpu.arrays import on_device
 from minivit.gpu.formats import FLOAT32, FORMATS
-from minivit.model import Model
-
-ROUNDS = 9  # the median counts
-TOLERANCE = {"float32": 2e-5, "float16": 1e-2, "bfloat16": 1e-2}
-TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def numbers(*shape, seed=0):
-    return np.random.default_rng([seed, *shape]).standard_normal(shape, np.float32)
 
 
 def inputs_of(case, image):
@@ -73,52 +66,6 @@ def rung_of(case):
     return import_module(f"minivit.ops.{folder}.gpu").LADDER[case.rung]
 
 
-def seconds_of(run):
-    """Seconds of one run on the device, the median of several rounds."""
-    memory = compat.Pool()
-    with memory:
-        run()
-        first = once(run)
-        repeats = max(1, min(50, int(0.02 / max(first, 1e-6))))
-        if compat.SIMULATED:
-            return first
-        launch, _ = compat.record(lambda: several(run, repeats))
-        return statistics.median(once(launch) / repeats for _ in range(ROUNDS))
-
-
-def several(run, repeats):
-    for _ in range(repeats):
-        run()  # each result goes before the next comes, and gives it its memory
-
-
-def once(run):
-    compat.synchronise()
-    start = time.perf_counter()
-    run()
-    compat.synchronise()
-    return time.perf_counter() - start
-
-
-def torch_seconds(run):
-    """The same of PyTorch."""
-
-    def wait():
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
-
-    def timed(repeats):
-        wait()
-        start = time.perf_counter()
-        for _ in range(repeats):
-            run()
-        wait()
-        return (time.perf_counter() - start) / repeats
-
-    timed(3)
-    repeats = max(1, min(50, int(0.02 / timed(1))))
-    return statistics.median(timed(repeats) for _ in range(ROUNDS))
-
-
 def measure_case(case, image):
     arrays, extra = inputs_of(case, image)
     half = FORMATS[case.dtype]
@@ -141,53 +88,6 @@ def measure_case(case, image):
     return {**row, "speed": gpu_cases.speed(case, mine), "library": gpu_cases.speed(case, library_seconds)}
 
 
-def refuse_wrong(name, found, truth, tolerance):
-    error = np.abs(found - truth).max() / np.abs(truth).max()
-    if not error <= tolerance:
-        sys.exit(f"{name}: wrong by {error:.1e} of the largest number, allowed {tolerance:.0e}; nothing is timed")
-
-
-def measure_model(settings, dtype, batch):
-    """A whole forward pass: minivit by graph, PyTorch eager and compiled, images and logits on the device."""
-    mine = Model(settings, params.seeded(settings), tiers.load("gpu", dtype))
-    images = numbers(batch, *settings.image, 3)
-    theirs = torch_model(settings, params.seeded(settings)).to(DEVICE, TORCH[dtype]).eval()
-    small = images[:2]
-    with torch.inference_mode():
-        truth = torch_model(settings, params.seeded(settings)).double()(torch.from_numpy(small).double()).numpy()
-    allowed = TOLERANCE[dtype] * (1 if dtype == "float32" else 2)  # the weights themselves are rounded
-    if (settings.family, dtype) == ("hybrid", "float32"):
-        allowed = HYBRID
-    refuse_wrong(f"{settings.name} {dtype}", mine.run(small).astype(np.float64), truth, allowed)
-    mine.run(images)
-    graphs = mine.ops.run.graphs
-    launch = next(reversed(graphs.values())).launch if graphs else lambda: mine.run(images)
-    pixels = torch.from_numpy(images).to(DEVICE, TORCH[dtype])
-
-    def eager():
-        with torch.inference_mode():
-            return theirs(pixels)
-
-    row = {"model": settings.name, "dtype": dtype, "batch": batch}
-    row |= {"ms": 1e3 * statistics.median(once(launch) for _ in range(ROUNDS)), "eager_ms": 1e3 * torch_seconds(eager)}
-    if DEVICE == "cuda":
-        compiled = torch.compile(theirs, mode="max-autotune" if batch == 1 else None)
-
-        def optimised():
-            with torch.inference_mode():
-                return compiled(pixels)
-
-        row["compiled_ms"] = 1e3 * torch_seconds(optimised)
-    return row
-
-
-def copy_bandwidth(tiny):
-    """GB/s of a copy that does not fit the cache, read and written bytes together."""
-    source = torch.zeros(1 << (12 if tiny else 29), device=DEVICE)
-    target = torch.empty_like(source)
-    return 2 * source.nbytes / torch_seconds(lambda: target.copy_(source)) / 1e9
-
-
 def save(report, path):
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -198,8 +98,58 @@ def facts():
     return {"python": platform.python_version(), "torch": torch.__version__, **versions, **machine.lines()}
 
 
+def started(path, tiny):
+    """The report that is there already, if it is of this machine; else a new one."""
+    machine_now = facts()
+    if Path(path).exists():
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        told = [{name: of[name] for name in of if name != "memory"} for of in (report["machine"], machine_now)]
+        if report["tiny"] == tiny and told[0] == told[1]:
+            return report
+        print(f"{path} is of another machine: all is measured again", flush=True)
+    return {"machine": machine_now, "copy_gbytes": copy_bandwidth(tiny), "tiny": tiny, "rows": [], "models": []}
+
+
+def ladders(report, tiny):
+    """Pairs (name, function that gives a row) of the cases that the report lacks."""
+    done = {row["case"] for row in report["rows"]}
+    for case in gpu_cases.tiny_cases() if tiny else gpu_cases.CASES:
+        if case.key not in done:
+            yield case.key, lambda case=case: report["rows"].append(measure_case(case, 8 if tiny else 224))
+
+
+def chosen_models(tiny):
+    if tiny:
+        return [(settings, dtype, 1) for settings in gpu_cases.tiny_models() for dtype in ("float32", "bfloat16")]
+    return [(config.variant(name), dtype, batch) for name, dtype, batch, _ in gpu_cases.MODELS]
+
+
+def models(report, tiny):
+    done = {(row["model"], row["dtype"], row["batch"]) for row in report["models"]}
+    for settings, dtype, batch in chosen_models(tiny):
+        if (settings.name, dtype, batch) not in done:
+            what = settings, dtype, batch
+            yield f"{settings.name} {dtype} {batch}", lambda what=what: report["models"].append(measure_model(*what))
+
+
+def compiled(report, tiny):
+    """torch.compile takes a minute for a model: last, and of hybrids not at all."""
+    rows = {(row["model"], row["dtype"], row["batch"]): row for row in report["models"]}
+    for settings, dtype, batch in chosen_models(tiny):
+        row, what = rows.get((settings.name, dtype, batch), {"compiled_ms": None}), (settings, dtype, batch)
+        if "compiled_ms" not in row and settings.family == "vit" and DEVICE == "cuda":
+            yield (
+                f"{settings.name} {dtype} {batch}, compiled",
+                lambda row=row, what=what: row.update(compiled_ms=compiled_ms(*what)),
+            )
+
+
+PARTS = {"models": models, "ladders": ladders, "compiled": compiled}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument("-o", "--output", default="benchmarks/results/gpu.json")
     parser.add_argument("--versions", action="store_true", help="print them, and measure nothing")
     parser.add_argument("--tiny", action="store_true", help="sizes that a simulator can do")
@@ -207,27 +157,22 @@ def main():
     if chosen.versions:
         print("\n".join(f"{name}: {value}" for name, value in facts().items()))
         return
+    if unknown := set(chosen.parts) - set(PARTS):
+        sys.exit(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    report = {
-        "machine": facts(),
-        "copy_gbytes": copy_bandwidth(chosen.tiny),
-        "tiny": chosen.tiny,
-        "rows": [],
-        "models": [],
-    }
-    cases, models, image = gpu_cases.CASES, gpu_cases.MODELS, 224
-    if chosen.tiny:
-        cases, image = gpu_cases.tiny_cases(), 8
-        models = [(settings, dtype, 1, 0) for settings in gpu_cases.tiny_models() for dtype in ("float32", "bfloat16")]
-    for case in cases:
-        report["rows"].append(measure_case(case, image))
-        print(json.dumps(report["rows"][-1], ensure_ascii=False), flush=True)
-        save(report, chosen.output)
-    for model, dtype, batch, _ in models:
-        settings = model if chosen.tiny else config.variant(model)
-        report["models"].append(measure_model(settings, dtype, batch))
-        print(json.dumps(report["models"][-1]), flush=True)
-        save(report, chosen.output)
+    report, failed = started(chosen.output, chosen.tiny), []
+    for part in chosen.parts or PARTS:
+        for name, measure in PARTS[part](report, chosen.tiny):
+            start = time.perf_counter()
+            try:
+                measure()
+                save(report, chosen.output)
+            except Exception as error:  # of one case, by whatever library: the others are worth measuring
+                failed.append(name)
+                print(f"FAILED {name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}", flush=True)
+            print(f"{time.perf_counter() - start:6.1f} s  {name}", flush=True)
+    if failed:
+        sys.exit(f"{len(failed)} failed: {'; '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ def markdown(report):
     lines = ["| op | rung | size | expected | measured | of the library | what it adds |", "|---" * 7 + "|"]
     lines += [_ladder_line(case, rows.get(case.key)) for case in gpu_cases.CASES]
     lines += ["", "| model | batch | expected | measured | PyTorch | compiled |", "|---" * 6 + "|"]
-    for name, dtype, batch, expected in gpu_cases.MODELS:
+    for name, dtype, batch, expected in sorted(
+        gpu_cases.MODELS, key=lambda model: (model[0], model[1] == "bfloat16", model[2])
+    ):
         row = models.get((name, dtype, batch), {})
         figures = [f"{_figure(row[key])} ms" if key in row else NONE for key in ("ms", "eager_ms", "compiled_ms")]
         lines.append(f"| {name} {dtype} | {batch} | {expected:g} ms | {' | '.join(figures)} |")

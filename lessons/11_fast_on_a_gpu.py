@@ -453,7 +453,7 @@ SHARED = PEAKS["float32"] / 2 / 4  # million million numbers per second: a quart
 check(answer, round(PEAKS["halves"] / MEMORY), {16: "that is float32", 115: "an addition is an operation, too"})
 
 # %%
-of_product = [case for case in gpu_cases.CASES if case.op == "linear" and case.rung in rungs]
+of_product = [case for case in gpu_cases.CASES if case.op == "linear" and case.shape == gpu_cases.FC1]
 expected = {case.rung: case for case in of_product if case.dtype == rungs[case.rung][2].name}
 per_byte, peaks = {}, {}
 print("     FLOPs per byte asked    memory   shared    multipliers   expected")

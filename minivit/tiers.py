@@ -46,8 +46,8 @@ TIERS = {
 }
 
 
-def _as_written(forward, params, images, config, ops, tap):
-    return forward(params, images, config, ops, tap)
+def _as_written(forward, params, inputs, config, ops, tap):
+    return forward(params, inputs, config, ops, tap)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Ops:
     backward: SimpleNamespace  # op -> its backward: (gradient of the output, what the forward saw) -> gradients
     fused: dict = field(default_factory=dict)  # whole model steps done in one kernel: see models/fusion.py
     store: Callable = lambda name, value, dtype: np.asarray(value, dtype)  # how one parameter is kept
-    run: Callable = _as_written  # (forward, params, images, config, ops, tap) -> NumPy array: a whole forward pass
+    run: Callable = _as_written  # (forward, params, inputs, config, ops, tap) -> NumPy array: a whole forward pass
 
     @property
     def activations(self):

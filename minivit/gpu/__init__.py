@@ -10,7 +10,7 @@ arrays.py       arrays on the device, with the few operations that the models us
 tiles.py        what the kernels of matrix products share
 tier.py         the tier itself; parameters.py, graph.py: how it keeps a model, and runs it
 machine.py      what this machine has, and why the tier cannot run there
-machine_code.py the kernels compiled without a GPU: registers, spills, instructions
+machine_code.py the kernels compiled without a GPU: registers, spills, instructions; linking.py: by which tools
 
 An op's gpu.py holds its ladder: kernels made for one format by cached functions, `LADDER` with a function of the op's
 signature per rung (it takes device arrays, and NumPy arrays too), and `KERNELS`, whose machine code is inspected.

@@ -1,16 +1,14 @@
 """The one place that knows about numba-cuda: how it is imported, what its versions lack, what stands in for it.
+(Beside it, linking.py knows how to compile without a GPU.)
 
 Kernels import `cuda`, `math`, `float32`, `uint16` and `uint32` from here.  With NUMBA_ENABLE_CUDASIM=1 in the
 environment these are the simulator's (sim.py), and neither Numba nor a GPU is needed; otherwise they are numba-cuda's.
 """
 
-import os
 import weakref
 from contextlib import contextmanager
 from importlib import metadata
 from inspect import signature
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -123,8 +121,8 @@ def upload(array):
 
 
 def copy_to(target, array):
-    """Fill a flat device array with the numbers of another one."""
-    target.copy_to_device(np.ascontiguousarray(array).reshape(-1))
+    """Fill a flat device array with the numbers of another flat one, on the host or on the device."""
+    target.copy_to_device(array)
 
 
 def download(array):
@@ -188,52 +186,3 @@ def refuse_what_cannot_run(dtype):
         found = problem(facts(), dtype)
         if found:
             raise InputError(f"tier 'gpu': {found}")
-
-
-def link(kernel, target):
-    """A launch.Kernel as machine code for a compute capability, and what the assembler says about it.  Needs no GPU."""
-    if SIMULATED:
-        raise InputError("kernels are simulated in this process: unset NUMBA_ENABLE_CUDASIM to compile them")
-    from cuda.bindings import nvjitlink
-
-    with _pretending(target):
-        code, _ = cuda.compile(
-            kernel.function, f"void({kernel.signature})", device=False, abi="numba", cc=target, output="ltoir",
-            launch_bounds=kernel.threads_in_all, fastmath=kernel.fast,
-        )  # fmt: skip
-    arch = "".join(map(str, target))
-    linker = nvjitlink.create(3, [f"-arch=sm_{arch}", "-lto", "-Xptxas=-v"])
-    nvjitlink.add_data(linker, nvjitlink.InputType.LTOIR, code, len(code), kernel.name)
-    nvjitlink.complete(linker)
-    cubin = bytearray(nvjitlink.get_linked_cubin_size(linker))
-    nvjitlink.get_linked_cubin(linker, cubin)
-    log = bytearray(nvjitlink.get_info_log_size(linker))
-    nvjitlink.get_info_log(linker, log)
-    nvjitlink.destroy(linker)
-    return bytes(cubin), log.decode(errors="replace")
-
-
-@contextmanager
-def _pretending(target):
-    # device functions ask the current device what to compile for: answer in its place
-    from numba.cuda import dispatcher
-
-    real, dispatcher.get_current_device = (
-        dispatcher.get_current_device,
-        lambda: SimpleNamespace(compute_capability=target),
-    )
-    try:
-        yield
-    finally:
-        dispatcher.get_current_device = real
-
-
-def tools_path():
-    """Where NVIDIA's programs are: $PATH, and the folders of its Python packages."""
-    try:
-        import nvidia
-
-        folders = [str(path) for root in nvidia.__path__ for path in Path(root).glob("*/bin")]
-    except ImportError:
-        folders = []
-    return os.pathsep.join([*folders, os.environ.get("PATH", "")])

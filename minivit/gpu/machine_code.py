@@ -45,9 +45,9 @@ def kernels():
 
 def machine_code(kernel, target=(9, 0)):
     """The machine code of a launch.Kernel for a compute capability.  Raises InputError without the tools."""
-    from . import compat  # here: it raises InputError where numba-cuda is not installed
+    from .linking import link  # here: it raises InputError where numba-cuda is not installed
 
-    cubin, log = compat.link(kernel, target)
+    cubin, log = link(kernel, target)
     found = re.search(r"Used (\d+) registers", log)
     if not found:
         raise InputError(f"{kernel.name}: the assembler reports no registers: {log.strip() or 'nothing'}")
@@ -65,9 +65,9 @@ def _opcodes(cubin):
 
 
 def cuobjdump():
-    from . import compat
+    from .linking import tools_path
 
-    tool = shutil.which("cuobjdump", path=compat.tools_path())
+    tool = shutil.which("cuobjdump", path=tools_path())
     if not tool:
         raise InputError("cuobjdump is missing, which shows machine code: pip install 'minivit[ptx]'")
     return tool

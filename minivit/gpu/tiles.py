@@ -5,7 +5,7 @@ from functools import cache
 
 from ..errors import InputError
 from . import compat
-from .compat import device, float32
+from .compat import cuda, device, float32, uint32
 from .formats import FLOAT32
 from .intrinsics import load4
 
@@ -85,6 +85,29 @@ def load_four(aligned):
         return a, b, c, d
 
     return together if aligned else one_by_one
+
+
+@cache
+def share(depth, in_parts):
+    """The device function (M, N, K) -> the first inner term of a block, where it stops, and where its result starts.
+
+    in_parts: the third axis of the grid shares the terms out, in steps of `depth`; the results (parts,M,N) are to be
+    added up.  Otherwise a block has them all.
+    """
+
+    @device
+    def all_of_them(M, N, K):
+        return uint32(0), K, uint32(0)
+
+    @device
+    def part(M, N, K):
+        number, parts = uint32(cuda.blockIdx.z), uint32(cuda.gridDim.z)
+        steps = uint32((K + uint32(depth - 1)) // uint32(depth))
+        terms = uint32((steps + parts - uint32(1)) // parts * uint32(depth))
+        start = uint32(number * terms)  # maybe past the end: then there is nothing to do
+        return start, min(K, uint32(start + terms)), uint32(number * M * N)
+
+    return part if in_parts else all_of_them
 
 
 def choose(tiles, rows, columns):

@@ -22,16 +22,15 @@ def forward(params, images, tokens, config, ops, tap=NO_TAP):
 def embed_images(params, images, config, ops, tap=NO_TAP):
     # images (B,h,w,c) -> (B,E), each of length one
     tap = tap.inside("img")
-    return normalise(vit.forward(params["img"], images, config.img, ops, tap), tap)
+    return normalise(ops.run(vit.forward, params["img"], images, config.img, ops, tap), tap)
 
 
 def embed_texts(params, tokens, config, ops, tap=NO_TAP):
     # tokens (T,N), numbers of word pieces -> (T,E), each of length one
     tap, p = tap.inside("txt"), params["txt"]
-    tokens = tap("tokens", tokens)
-    tower = {"bert": bert, "transformer": transformer}[config.txt.kind]
-    y = tap("head.pooled", tower(p, tokens, config.txt, ops, tap))
-    return normalise(tap("logits", ops.linear(y, **p["head"])), tap)
+    embed, tower = {"bert": (embed_words, bert), "transformer": (embed_pieces, transformer)}[config.txt.kind]
+    inputs = embed(p, tap("tokens", tokens), config.txt, ops, tap)
+    return normalise(ops.run(tower, p, inputs, config.txt, ops, tap), tap)
 
 
 def normalise(z, tap):
@@ -48,24 +47,39 @@ def similarity(params, image, text, ops, tap=NO_TAP):
     return logits
 
 
-def transformer(params, tokens, config, ops, tap):
-    # tokens (T,N) -> (T,D): the last token, which in every text is the end
+def embed_pieces(params, tokens, config, ops, tap):
+    # tokens (T,N) -> (T,N,D)
     p = params["embed"]
     x = tap("embed.tokens", p["tokens"][tokens])
-    x = tap("embed.out", x + p["position"][:, : tokens.shape[1]])
+    return tap("embed.out", x + p["position"][:, : tokens.shape[1]])
+
+
+def transformer(params, x, config, ops, tap):
+    # x (T,N,D) -> (T,E), of the last token, which in every text is the end
     x = vit.encoder(params["blocks"], x, config, ops, tap)
-    return tap("final.norm", ops.layernorm(x, **params["norm"], eps=config.eps))[:, -1]
+    x = tap("final.norm", ops.layernorm(x, **params["norm"], eps=config.eps))
+    return head(params, x[:, -1], ops, tap)
 
 
-def bert(params, tokens, config, ops, tap):
-    # tokens (T,N), 0 where there is none -> (T,D): the first token
+def embed_words(params, tokens, config, ops, tap):
+    # tokens (T,N), 0 where there is none -> x (T,N,D), mask (T,1,1,N)
     p = params["embed"]
     x = tap("embed.sum", p["tokens"][tokens] + p["position"][: tokens.shape[1]] + p["segment"][0])
     x = tap("embed.out", ops.layernorm(x, **params["norm"], eps=config.eps))
-    mask = np.where(tokens == 0, x.dtype.type(MASKED), x.dtype.type(0))[:, None, None]
+    return x, np.where(tokens == 0, x.dtype.type(MASKED), x.dtype.type(0))[:, None, None]
+
+
+def bert(params, inputs, config, ops, tap):
+    # x (T,N,D), mask (T,1,1,N) -> (T,E), of the first token
+    x, mask = inputs
     for i, p in enumerate(params["blocks"]):
         x = bert_block(p, x, mask, config, ops, tap.inside(f"block{i}"))
-    return x[:, 0]
+    return head(params, x[:, 0], ops, tap)
+
+
+def head(params, y, ops, tap):
+    # y (T,D) -> (T,E)
+    return tap("logits", ops.linear(tap("head.pooled", y), **params["head"]))
 
 
 def bert_block(p, x, mask, config, ops, tap):

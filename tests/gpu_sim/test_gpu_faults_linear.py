@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from simulated import agrees, caught, planted
-from test_gpu_linear import numbers
+from test_gpu_linear import both, in_parts, numbers
 
 from minivit.gpu.arrays import on_device
 from minivit.gpu.formats import BFLOAT16, FLOAT32
@@ -89,8 +89,8 @@ FAULTS = {
     "v4, refills the tile that is being read": (
         "v4",
         V4,
-        "uint32(0), uint32(0), uint32(2)",
-        "uint32(0), uint32(0), uint32(0)",
+        "now, free = uint32(0), uint32(2)",
+        "now, free = uint32(0), uint32(0)",
     ),
     "v4, rows g and g + 4 instead of g + 8": ("v4", V4, "row + uint32(8), column", "row + uint32(4), column"),
     "v4, lane counted from the block": (
@@ -105,6 +105,16 @@ EPILOGUES = {
     "GELU before the bias": ("        total = gate(total)\n", "        total = gate(total - b[column]) + b[column]\n"),
     "residual forgotten": ("            total += residual[at]\n", "            pass\n"),
 }
+
+#: of sums in parts: fault -> (file, what is right, what is planted)
+SHARES = {
+    "the last, shorter step belongs to no part": ("gpu/tiles", "K + uint32(depth - 1)", "K"),
+    "parts overlap": ("gpu/tiles", "min(K, uint32(start + terms))", "min(K, uint32(start + terms + depth))"),
+    "all parts are written to the same place": ("gpu/tiles", "uint32(number * M * N)", "uint32(0)"),
+    "the first part is not added": ("ops/linear/gpu_parts", "uint32(uint32(part) * count + i)",
+                                    "uint32(max(part, 1) * count + i)"),
+    "columns counted over the whole matrix": ("ops/linear/gpu_parts", "uint32(i % columns)", "uint32(i % count)"),
+}  # fmt: skip
 
 
 def kernel_of(rung, module, format, epilogue, size):
@@ -154,6 +164,23 @@ def test_the_simulator_catches_in_the_epilogue(fault, monkeypatch):
         assert caught(lambda: right("v1", gpu))
     finally:
         gpu.thread_per_output.cache_clear()
+
+
+@pytest.mark.parametrize("fault", SHARES)
+def test_the_simulator_catches_in_sums_in_parts(fault, monkeypatch):
+    from minivit.ops.linear import gpu, gpu_register_tiles
+
+    path, *change = SHARES[fault]
+    module = planted(path, *change)
+    if path == "gpu/tiles":
+        monkeypatch.setattr(gpu_register_tiles, "share", module.share)
+    else:
+        monkeypatch.setattr(gpu, "add_parts", module.add_parts)
+    gpu_register_tiles.register_tiles.cache_clear()
+    try:
+        assert caught(lambda: agrees(*both(in_parts(2), FLOAT32, (17, 37, 11), residual=True)))
+    finally:
+        gpu_register_tiles.register_tiles.cache_clear()
 
 
 def test_the_simulator_catches_a_tail_of_gelu_that_is_read_four_at_a_time():

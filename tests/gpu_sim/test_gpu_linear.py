@@ -12,6 +12,7 @@ from minivit.gpu.tiles import Epilogue, grid
 from minivit.ops.gelu import gpu as gelu
 from minivit.ops.gelu import ref as gelu_ref
 from minivit.ops.linear import gpu
+from minivit.ops.linear import gpu_parts as parts
 from minivit.ops.linear import gpu_tensor_cores as tensor
 from minivit.ops.linear.gpu_register_tiles import register_tiles
 from minivit.ops.linear.gpu_tensor_cores import tensor_cores
@@ -55,6 +56,19 @@ def v4_of(*tile):
     )  # fmt: skip
 
 
+def in_parts(count):
+    """v5 in that many parts, with a small tile."""
+
+    def rung(format, output, epilogue, M, N, K):
+        if format is FLOAT32:
+            kernel = register_tiles(FLOAT32, gpu.PLAIN, 32, 64, K % 4 == N % 4 == 0, in_parts=True)
+            return kernel, (*grid(M, N, 32, 64), count)
+        kernel = tensor_cores(format, FLOAT32, gpu.PLAIN, 32, 32, 16, 16, K % 8 == N % 8 == 0, in_parts=True)
+        return kernel, (*grid(M, N, 32, 32), count)
+
+    return rung
+
+
 RUNGS = {"v1": (gpu.v1, FLOAT32), "v2": (gpu.v2, FLOAT32), "v3": (v3_of(32, 64), FLOAT32)}
 HALVES = {"v4 float16": (v4_of(32, 32, 16, 16), FLOAT16), "v4 bfloat16": (v4_of(32, 32, 16, 16), BFLOAT16)}
 
@@ -95,6 +109,28 @@ def test_the_largest_tiles_of_the_ladder():
 def test_epilogues(name, kind, bias, residual):
     rung, format = {**RUNGS, **HALVES}[name]
     assert agrees(*both(rung, format, (9, 16, 8), kind, bias, residual), format.name)
+
+
+#: parts of equal size, with a shorter one, and with nothing to do: five or four steps in two, three and four
+PARTS = (FLOAT32, (17, 37, 11), 2), (FLOAT32, (9, 40, 8), 3), (BFLOAT16, (33, 128, 40), 2), (FLOAT16, (5, 101, 9), 3)
+
+
+@pytest.mark.parametrize(("format", "size", "count"), PARTS, ids=str)
+def test_inner_sums_in_parts(format, size, count, seed):
+    assert agrees(*both(in_parts(count), format, size, "tanh", True, True), format.name)
+
+
+def test_more_parts_than_steps():
+    assert agrees(*both(in_parts(4), FLOAT32, (3, 20, 5), bias=False))
+
+
+def test_few_rows_are_multiplied_in_as_many_parts_as_keep_the_gpu_busy():
+    # B/16 at batch 1, its second layer of the MLP: in float32 and in halves; then its first, and a short sum
+    assert [parts.parts_of(*case) for case in ((84, 384), (96, 96), (132, 96), (84, 63))] == [6, 3, 1, 1]
+    for format, inputs in ((FLOAT32, 512), (BFLOAT16, 2048)):
+        kernel, blocks = gpu.v5(format, format, Epilogue(gelu="erf"), 1, 8, inputs)
+        assert blocks == (1, 1, 2) and kernel is gpu.v5(format, format, Epilogue(), 1, 8, inputs)[0]
+    assert agrees(*both(gpu.v5, FLOAT32, (1, 512, 8), "erf", True, True))
 
 
 def test_sums_are_kept_in_float32():

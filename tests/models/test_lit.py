@@ -67,9 +67,9 @@ def test_the_small_tower_reads_its_last_token_and_bert_its_first():
     for kind, place in (("bert", 0), ("small", -1)):
         config = CONFIGS[kind]
         tree = params.seeded(config)["txt"]
-        tap = make_tap(config, f"txt.block{config.txt.blocks - 1}.*")
-        tower = lit.bert if kind == "bert" else lit.transformer
-        y = tower(tree, TOKENS[kind], config.txt, tiers.load(), tap.inside("txt"))
+        tap = make_tap(config, [f"txt.block{config.txt.blocks - 1}.*", "txt.head.pooled"])
+        lit.embed_texts({"txt": tree}, TOKENS[kind], config, tiers.load(), tap)
+        y = tap.store["txt.head.pooled"]
         last = tap.store[f"txt.block{config.txt.blocks - 1}.{'ln2.out' if kind == 'bert' else 'resid_post'}"][:, place]
         if kind == "small":
             last = tiers.load().layernorm(last, **tree["norm"], eps=config.txt.eps)

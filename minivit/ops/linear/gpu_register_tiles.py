@@ -10,7 +10,7 @@ from functools import cache
 from ...gpu.compat import cuda, device, float32, uint32
 from ...gpu.formats import FLOAT32
 from ...gpu.launch import kernel
-from ...gpu.tiles import each, finish, load_four, signature
+from ...gpu.tiles import each, finish, load_four, share, signature
 
 DEPTH = 8  # inner terms of a tile: two accesses of four numbers
 SUMS = 8  # a thread has SUMS × SUMS sums
@@ -20,13 +20,16 @@ TILES = (128, 128), (64, 64), (32, 64)
 
 
 @cache
-def register_tiles(output, epilogue, height, width, aligned, load_x=None):
-    """load_x: what reads four numbers of a row of x, if x is not a matrix in memory (ops/patches/gpu.py)."""
+def register_tiles(output, epilogue, height, width, aligned, load_x=None, in_parts=False):
+    """load_x: what reads four numbers of a row of x, if x is not a matrix in memory (ops/patches/gpu.py).
+
+    in_parts: blocks have a part of the inner terms each (gpu_parts.py); then y is (parts,M,N).
+    """
     threads, padded = height * width // SUMS**2, height + 4  # the four keep the writers of a column apart
     x_loads, w_loads = each(height * DEPTH // 4, threads), each(width * DEPTH // 4, threads)
     fetch = _fetch(x_loads, w_loads, threads, width, aligned, load_x or load_four(aligned))
     put, multiply = _put(x_loads, w_loads, threads, width), _multiply(width)
-    write = _write(output, epilogue, width, aligned)
+    write, mine = _write(output, epilogue, width, aligned), share(DEPTH, in_parts)
 
     @kernel(signature(FLOAT32, output), threads)
     def linear_v3(x, w, b, residual, y, M, N, K):
@@ -42,9 +45,10 @@ def register_tiles(output, epilogue, height, width, aligned, load_x=None):
         for r in range(SUMS):
             for c in range(SUMS):
                 sums[r, c] = float32(0)
-        start, now = uint32(0), uint32(0)
+        start, stop, first = mine(M, N, K)
+        now = uint32(0)
         fetch(x, w, xn, wn, t, top, left, start, M, N, K)
-        while start < K:
+        while start < stop:
             put(xn, wn, xs, ws, now, t)
             cuda.syncthreads()  # this tile is there, and nobody reads the other one any more
             start += uint32(DEPTH)
@@ -55,7 +59,7 @@ def register_tiles(output, epilogue, height, width, aligned, load_x=None):
                 multiply(xs, ws, sums, xr, wr, now, k + uint32(1), tx, ty)
                 k += uint32(2)
             now ^= uint32(1)
-        write(sums, b, residual, y, top + ty * uint32(SUMS), left + tx * uint32(4), M, N)
+        write(sums, b, residual, y, first, top + ty * uint32(SUMS), left + tx * uint32(4), M, N)
 
     return linear_v3
 
@@ -133,13 +137,13 @@ def _write(output, epilogue, width, aligned):
     put = four if aligned else one_by_one
 
     @device
-    def write(sums, b, residual, y, top, left, M, N):
-        # eight rows from `top`, four columns from `left`, and four more half a tile further
+    def write(sums, b, residual, y, first, top, left, M, N):
+        # eight rows from `top`, four columns from `left`, and four more half a tile further; y starts at `first`
         for r in range(SUMS):
             row = top + uint32(r)
             for h in range(2):
                 column = left + uint32(h * half)
                 if row < M and column < N:
-                    put(sums, b, residual, y, r, 4 * h, uint32(row * N + column), uint32(column), N)
+                    put(sums, b, residual, y, r, 4 * h, uint32(first + row * N + column), uint32(column), N)
 
     return write

@@ -20,7 +20,7 @@ from ...gpu.intrinsics import (
     shared_address,
 )  # fmt: skip
 from ...gpu.launch import kernel
-from ...gpu.tiles import each, finish, signature
+from ...gpu.tiles import each, finish, share, signature
 
 DEPTH = 32  # inner terms of a tile
 STAGES = 3  # tiles in shared memory
@@ -30,14 +30,19 @@ TILES = (128, 128, 64, 32), (64, 64, 32, 32), (64, 32, 32, 16)
 
 
 @cache
-def tensor_cores(format, output, epilogue, height, width, warp_height, warp_width, aligned, source=None, copy_x=None):
-    """copy_x: what brings eight halves of x, which is in `source` format, if it is no matrix (ops/patches/gpu.py)."""
+def tensor_cores(
+    format, output, epilogue, height, width, warp_height, warp_width, aligned, source=None, copy_x=None, in_parts=False
+):  # fmt: skip
+    """copy_x: what brings eight halves of x, which is in `source` format, if it is no matrix (ops/patches/gpu.py).
+
+    in_parts: blocks have a part of the inner terms each (gpu_parts.py); then y is (parts,M,N).
+    """
     down, across = warp_height // 16, warp_width // 8  # fragments of a warp
     threads = height // warp_height * (width // warp_width) * 32
     x_size, w_size = height * DEPTH, DEPTH * width
     fetch = _fetch(threads, height, width, aligned, copy_x or _copy(aligned))
     multiply = _multiply(format, down, across, height, width)
-    write = _write(output, epilogue, down, across, aligned)
+    write, mine = _write(output, epilogue, down, across, aligned), share(DEPTH, in_parts)
     element, x_all, w_all, warps_across = format.number, STAGES * x_size, STAGES * w_size, width // warp_width
 
     @kernel(signature(format, output, source), threads, fast=True)
@@ -56,12 +61,13 @@ def tensor_cores(format, output, epilogue, height, width, warp_height, warp_widt
             for n in range(across):
                 for e in range(4):
                     sums[m, n, e] = float32(0)
-        fetch(x, w, xs, ws, uint32(0), t, top, left, uint32(0), M, N, K)
+        start, stop, first = mine(M, N, K)
+        fetch(x, w, xs, ws, uint32(0), t, top, left, start, M, N, K)
         copy_commit()
-        fetch(x, w, xs, ws, uint32(1), t, top, left, uint32(DEPTH), M, N, K)
+        fetch(x, w, xs, ws, uint32(1), t, top, left, uint32(start + uint32(DEPTH)), M, N, K)
         copy_commit()
-        start, now, free = uint32(0), uint32(0), uint32(2)
-        while start < K:
+        now, free = uint32(0), uint32(2)
+        while start < stop:
             copy_wait1()  # of two tiles on their way, the first has arrived: this thread's part of it …
             cuda.syncthreads()  # … and the others'; and nobody reads any more what was multiplied before
             fetch(x, w, xs, ws, free, t, top, left, uint32(start + uint32(2 * DEPTH)), M, N, K)
@@ -70,7 +76,7 @@ def tensor_cores(format, output, epilogue, height, width, warp_height, warp_widt
             start += uint32(DEPTH)
             now = now + uint32(1) if now < uint32(STAGES - 1) else uint32(0)
             free = free + uint32(1) if free < uint32(STAGES - 1) else uint32(0)
-        write(sums, b, residual, y, lane, top + warp_top, left + warp_left, M, N)
+        write(sums, b, residual, y, first, lane, top + warp_top, left + warp_left, M, N)
 
     return linear_v4
 
@@ -161,25 +167,25 @@ def _write(output, epilogue, down, across, aligned):
     store, store2, end = output.store, output.store2, finish(epilogue, True)
 
     @device(fast=True)
-    def pair(y, row, column, v0, v1, b, residual, M, N):
-        at = uint32(row * N + column)
+    def pair(y, first, row, column, v0, v1, b, residual, M, N):
+        at = uint32(first + row * N + column)
         if row < M and column < N:
-            first = end(v0, b, residual, at, column)
+            left = end(v0, b, residual, at, column)
             if aligned:
-                store2(y, at, first, end(v1, b, residual, at + uint32(1), column + uint32(1)))
+                store2(y, at, left, end(v1, b, residual, at + uint32(1), column + uint32(1)))
             else:
-                store(y, at, first)
+                store(y, at, left)
                 if column + uint32(1) < N:
                     store(y, at + uint32(1), end(v1, b, residual, at + uint32(1), column + uint32(1)))
 
     @device(fast=True)
-    def write(sums, b, residual, y, lane, top, left, M, N):
-        # lane 4g + t has, of each 16×8 fragment, rows g and g + 8, columns 2t and 2t + 1
+    def write(sums, b, residual, y, first, lane, top, left, M, N):
+        # lane 4g + t has, of each 16×8 fragment, rows g and g + 8, columns 2t and 2t + 1; y starts at `first`
         for m in range(down):
             for n in range(across):
                 row = uint32(top + uint32(16 * m) + lane // uint32(4))
                 column = uint32(left + uint32(8 * n) + lane % uint32(4) * uint32(2))
-                pair(y, row, column, sums[m, n, 0], sums[m, n, 1], b, residual, M, N)
-                pair(y, row + uint32(8), column, sums[m, n, 2], sums[m, n, 3], b, residual, M, N)
+                pair(y, first, row, column, sums[m, n, 0], sums[m, n, 1], b, residual, M, N)
+                pair(y, first, row + uint32(8), column, sums[m, n, 2], sums[m, n, 3], b, residual, M, N)
 
     return write
