@@ -53,7 +53,7 @@ def run(blocks, x, config, y, group, apart, slices):
     rows = round_up(-(-n // slices), PACKED_TALL) if slices else group * n
     wide = max(0 if slices else 3 * d, config.mlp if INT8 in kinds else 0)
     sizes = panel_floats(rows, d, kinds), 2 * rows, rows * wide, panel_floats(rows, config.mlp, kinds)
-    sizes, qkv = [round_up(size, 16) for size in sizes], round_up(6 * n * d, 16) if slices else 0
+    sizes, qkv = [round_up(size, 16) for size in sizes], round_up(3 * n * d, 16) if slices else 0
     lines = 1 + STAGES * len(blocks) * -(-images // group)
     flag = crew.run(
         encoder_kernel, crew.threads, x, images, group, lines if apart else 0, slices, n, d, config.heads, config.eps,

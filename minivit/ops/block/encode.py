@@ -98,7 +98,7 @@ def encode_slices(
     # block.  Slices have counters and room of their own, whoever works on them
     tiles = -(-n // PACKED_TALL)
     for i in range(blocks):
-        p, now = table + 96 * i, qkv + (i & 1) * 12 * n * d  # late queries may still meet the keys of the block before
+        p = table + 96 * i
         for second in range(2):
             s = take_near(work, stage, slices, slices, mine)
             while s < slices:
@@ -111,10 +111,10 @@ def encode_slices(
                 if second:
                     complete(
                         lines, inner + 2, 1, p, x_s, 1, first, rows, n, d, heads, eps, gelu, 4 * i, attend_kind, 1,
-                        now, y_s, a, scales, wide, wide + 4 * wide_size, mine,
+                        qkv, y_s, a, scales, wide, wide + 4 * wide_size, mine,
                     )  # fmt: skip
                 else:
-                    project(lines, inner, 1, p, x_s, rows, d, eps, 4 * i, now + 12 * first * d, a, scales, mine)
+                    project(lines, inner, 1, p, x_s, rows, d, eps, 4 * i, qkv + 12 * first * d, a, scales, mine)
                 pass_flag(lines, work)
                 s = done_near(work, stage, slices, slices, mine)
             wait(work, stage, slices)

@@ -95,7 +95,7 @@ def emit_tile(builder, loop, kind, rows, fetch, a, b, c, row, vector, chunks, ad
         b_chunk = builder.add(b, builder.mul(chunk, I64(parts * HIGH * VECS * 64)))
         fetch(chunk)
         left = right = None  # the parts that are in the registers
-        following, lines = builder.add(a_chunk, I64(parts * 2 * HIGH * 64)), iter(range(parts * 2 * HIGH))
+        following, fetched = builder.add(a_chunk, I64(parts * 2 * HIGH * 64)), 0
         for p, q in pairs:
             for m in range(high) if p != left else ():
                 _load(builder, lefts[m], builder.add(a_chunk, I64((2 * p + m) * HIGH * 64)), I64(64))
@@ -104,9 +104,10 @@ def emit_tile(builder, loop, kind, rows, fetch, a, b, c, row, vector, chunks, ad
                     _load(builder, rights[j], builder.add(b_chunk, I64((HIGH * VECS * q + j) * 64)), I64(VECS * 64))
                 for m in range(high):
                     call(builder, MULTIPLY[kind], VOID, sums[m, j], lefts[m], rights[j])
-                    for _ in range(4 if kind == SPLIT else 0):
-                        place = _place(builder, builder.add(following, I64(64 * next(lines))))
+                    for _ in range(4 if kind == SPLIT else 0):  # the next chunk of a into the first-level cache
+                        place = _place(builder, builder.add(following, I64(64 * fetched)))
                         call(builder, "llvm.prefetch.p0", VOID, place, I32(0), I32(3), I32(1))
+                        fetched += 1
             left, right = p, q
     for cell in cells:
         call(builder, "llvm.x86.tilestored64", VOID, sums[cell], _place(builder, places[cell]), c_step)
