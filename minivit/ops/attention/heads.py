@@ -66,10 +66,10 @@ def value(v, ld, token, column, n, width):
 @njit
 def pack_queries(kind, q, ld, rows, width, a):
     # q (rows,width) / √width -> panel a
-    root = np.float32(np.sqrt(width))
+    scale = np.float32(1 / np.sqrt(width))
     for m in range(rows):
         for i in range(0, padded(kind, width), W):
-            v = load_part(q, m * ld + i, max(width - i, 0)) / root
+            v = load_part(q, m * ld + i, max(width - i, 0)) * scale
             put_number(kind, a, place_in_panel(tall_of(kind), i, m, terms_of(kind)), v)
 
 

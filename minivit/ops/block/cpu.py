@@ -8,9 +8,8 @@ from ..attention.heads import scratch_size
 from ..linear.finish import GELU_ERF, GELU_TANH
 from ..linear.panels import PACKED_TALL, panel_floats
 from ..linear.product import SUMS, group_of
-from ..simd.amx import AMX
 from ..simd.arrays import address, round_up
-from ..simd.dots import BFLOAT16, INT8
+from ..simd.dots import INT8
 from ..simd.team import SHARES, team
 from .encode import PACKED, STAGES, encoder_kernel
 
@@ -20,18 +19,13 @@ def encoder(blocks, x, config):
     x = np.ascontiguousarray(x, np.float32)
     y, (images, n, d), threads = np.empty_like(x), x.shape, team().threads
     apart = images // threads * threads if threads > 1 else 0  # as many images for each thread
-    if apart:
-        run(blocks, x[:apart], config, y[:apart], group_apart(blocks, apart, threads), threads, 0)
+    if apart:  # one at a time: few numbers, for a second-level cache
+        run(blocks, x[:apart], config, y[:apart], 1, threads, 0)
     if apart < images:  # the others are shared
         slices = slices_of(n, sum(w.nbytes for w in matrices(blocks[-1])), threads)
         group = 1 if slices else group_of(images - apart, n, d)
         run(blocks, x[apart:], config, y[apart:], group, slices, slices)
     return y
-
-
-def group_apart(blocks, images, threads):
-    """Images that a thread takes together: one, but tile registers would wait for weights that one image uses."""
-    return 2 if AMX and attention_kind(blocks) == BFLOAT16 and images >= 2 * threads else 1
 
 
 def slices_of(n, weights, threads):
@@ -42,14 +36,11 @@ def slices_of(n, weights, threads):
     return threads if 1 < threads <= SHARES and n >= 64 * threads and weights <= 4_000_000 else 0
 
 
-def attention_kind(blocks):
-    return KIND[blocks[0]["attn"]["qkv"]["w"].dtype]
-
-
 def run(blocks, x, config, y, group, apart, slices):
     # x (B,N,D) -> y (B,N,D), `group` images at a time; apart: threads, or slices, with counters and room of their own
     images, n, d = x.shape
-    crew, kinds, attend_kind = team(), {w.kind for p in blocks for w in matrices(p)}, attention_kind(blocks)
+    crew, kinds = team(), {w.kind for p in blocks for w in matrices(p)}
+    attend_kind = KIND[blocks[0]["attn"]["qkv"]["w"].dtype]
     rows = round_up(-(-n // slices), PACKED_TALL) if slices else group * n
     wide = max(0 if slices else 3 * d, config.mlp if INT8 in kinds else 0)
     sizes = panel_floats(rows, d, kinds), 2 * rows, rows * wide, panel_floats(rows, config.mlp, kinds)

@@ -16,7 +16,7 @@ from ..linear.gradient import NORMALISED, STAGES, linear_gradient, pack_again, s
 from ..linear.panels import panel_floats
 from ..linear.product import SUMS, product
 from ..simd.arrays import aligned, round_up
-from ..simd.dots import FLOAT32
+from ..simd.dots import BFLOAT16, FLOAT32
 from ..simd.kernel import learning_kernel
 from ..simd.language import njit
 from ..simd.memory import number_at
@@ -28,6 +28,8 @@ FORWARD_STAGES, BACKWARD_STAGES = 9, 4 * STAGES + 5
 SAVED = 5
 #: rows that a thread takes through all blocks together: their panels and sums stay in a second-level cache
 GROUP_ROWS = 400
+#: kinds of products of matrices that learn (linear/trained.py)
+LEARNING = FLOAT32, BFLOAT16
 
 
 @njit
@@ -140,7 +142,7 @@ class Encoder:
         apart = images >= crew.threads > 1
         group = max(1, min(GROUP_ROWS // n, images // crew.threads)) if apart else images
         rows, lines = group * n, 1 + FORWARD_STAGES * len(blocks) * -(-images // group)
-        sizes = [round_up(panel_floats(rows, width), 16) for width in (d, config.mlp)]
+        sizes = [round_up(panel_floats(rows, width, LEARNING), 16) for width in (d, config.mlp)]
         crew.run(
             forward_kernel, crew.threads, images, group, lines if apart else 0, n, d, config.heads, config.eps,
             len(blocks), table_of(blocks), self._addresses, GELU_TANH if config.gelu == "tanh" else GELU_ERF,
@@ -165,8 +167,8 @@ class Encoder:
             GELU_ERF if erf else GELU_TANH, SLOPE_ERF if erf else SLOPE_TANH,
             stages=1 + BACKWARD_STAGES * len(blocks), keep=(blocks, self._saved, gradients),
             spaces=(
-                rows * widest, rows * d, panel_floats(rows, widest),
-                panel_floats(max(d, m), rows), items * round_up(widest, WIDE), 2 * d * -(-rows // GRADIENT_ROWS),
+                rows * widest, rows * d, panel_floats(rows, widest, LEARNING), panel_floats(max(d, m), rows, LEARNING),
+                items * round_up(widest, WIDE), 2 * d * -(-rows // GRADIENT_ROWS),
             ),
             scratch=max(gradient_scratch(n, d // config.heads), SUMS, scratch_for(widest)),
         )  # fmt: skip

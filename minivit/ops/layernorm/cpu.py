@@ -8,7 +8,8 @@ v3  written straight into the packed panels of the product that follows (normali
 import numpy as np
 
 from ...errors import InputError
-from ..linear.panels import pack_row, panel_size, tall_of
+from ..linear.panels import chunks_of, panel_size, place_of, put_number, quantise_row, tall_of, terms_of
+from ..simd.dots import INT8
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.lanes import filled, first_lanes, fma, sum_of
 from ..simd.language import njit
@@ -61,21 +62,39 @@ def normalise_row(x, d, scale, bias, eps, y):
     # row x (d) -> y (d)
     mean, inverse = moments(x, d, eps)
     for j in range(0, d, W):
-        v = (load_part(x, j, d - j) - mean) * inverse
-        store_part(y, j, v * load_part(scale, j, d - j) + load_part(bias, j, d - j), d - j)
+        store_part(y, j, normalised(x, j, d - j, mean, inverse, scale, bias), d - j)
+
+
+@njit(forceinline=True)
+def normalised(x, j, left, mean, inverse, scale, bias):
+    """W numbers of a row from the j-th on, of which `left` are there."""
+    return (load_part(x, j, left) - mean) * inverse * load_part(scale, j, left) + load_part(bias, j, left)
+
+
+@njit(forceinline=True)
+def normalise_into_panel(kind, x, d, scale, bias, eps, a, m):
+    # row x (d) -> row m of panel a, and zeros behind its end
+    mean, inverse = moments(x, d, eps)
+    for j in range(0, chunks_of(kind, d) * terms_of(kind) * W, W):
+        put_number(kind, a, place_of(kind, j, m), normalised(x, j, max(d - j, 0), mean, inverse, scale, bias))
 
 
 @njit
 def normalise_pack(work, stage, kind, x, rows, d, scale, bias, eps, a, scales, name, row):
-    # x (rows,d) -> panels a: written as the product that follows wants it; `row` is scratch for one row
+    # x (rows,d) -> panels a: written as the product that follows wants it.  int8 needs all of a row first: it waits in
+    # `row`, and `name` is raised as a flag if it is not finite
     tall, size = tall_of(kind), panel_size(kind, d)
     panels = -(-rows // tall)
     p = take(work, stage)
     while p < panels:
         for r in range(p * tall, min(rows, (p + 1) * tall)):
-            normalise_row(x + 4 * r * d, d, scale, bias, eps, row)
-            if not pack_row(kind, row, d, a + 4 * p * size, r - p * tall, scales + 8 * r):
-                raise_flag(work, name)
+            panel, m = a + 4 * p * size, r - p * tall
+            if kind == INT8:
+                normalise_row(x + 4 * r * d, d, scale, bias, eps, row)
+                if not quantise_row(row, d, panel, m, scales + 8 * r):
+                    raise_flag(work, name)
+            else:
+                normalise_into_panel(kind, x + 4 * r * d, d, scale, bias, eps, panel, m)
         p = done(work, stage)
     wait(work, stage, panels)
 
