@@ -112,16 +112,21 @@ def draw(rows, peak, bandwidth, path):
     axes = figure.add_subplot()
     reach = np.geomspace(0.3, 200, 100)
     axes.plot(reach, np.minimum(peak, bandwidth * reach), color=panels.INK, lw=1.5)
-    axes.text(60, peak * 1.06, f"{peak:.0f} GFLOP/s in registers", ha="center")
+    axes.text(62, peak * 1.08, f"{peak:.0f} GFLOP/s in vector registers", ha="right")
     axes.text(0.5, bandwidth * 0.62, f"{bandwidth:.0f} GB/s from memory", rotation=30, ha="center")
     for op, colour in zip(dict.fromkeys(row["op"] for row in rows), COLOURS, strict=False):
         mine = [row for row in rows if row["op"] == op]
         axes.plot([r["flops_per_byte"] for r in mine], [r["gflops"] for r in mine], "o", label=op, ms=7, color=colour)
         for row in mine:
-            side, shift = ("right", 0.92) if row["rung"] == "numpy" else ("left", 1.09)
-            at = row["flops_per_byte"] * shift, row["gflops"]
-            axes.text(*at, row["rung"], fontsize=8, ha=side, va="center", color=colour)
+            x, y, style = row["flops_per_byte"], row["gflops"], {"fontsize": 8, "color": colour}
+            if row["rung"] == "numpy":
+                axes.text(x, y * 0.86, "numpy", ha="center", va="top", **style)
+            else:
+                axes.text(x * 1.09, y, row["rung"], ha="left", va="center", **style)
     axes.set(xscale="log", yscale="log", xlabel="FLOPs per byte", ylabel="GFLOP/s", title="Ops of ViT-B/16, batch 1")
+    axes.set_ylim(top=2 * peak)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, loc="lower right")
     panels.Plot(figure).save(path)
 
