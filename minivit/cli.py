@@ -28,9 +28,18 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError(f"{message} (`{self.prog} --help` shows how)")
 
+    def parse_known_args(self, args=None, namespace=None):
+        """What is unknown is refused by the command that got it, which knows its own options."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            option = unknown[0].partition("=")[0]
+            hint = nearest(option, self._option_string_actions) if option.startswith("--") else ""
+            self.error(f"unexpected {unknown[0]!r}{hint}")
+        return found, unknown
+
     def _check_value(self, action, value):
         if action.choices is not None and value not in action.choices:
-            what = "command" if isinstance(action, argparse._SubParsersAction) else "/".join(action.option_strings)
+            what = "/".join(action.option_strings) or action.dest
             raise InputError(f"unknown {what} {value!r}{nearest(value, action.choices)}")
 
 
@@ -80,6 +89,8 @@ def main(argv=None):
         print(f"minivit: out of memory: {error}; use a smaller --size or fewer images at a time", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # what comes next does not stand behind ^C, or a line that counts
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

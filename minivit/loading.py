@@ -155,6 +155,8 @@ def _labels_that_came_along(path, classes):
 
 def read_labels(path, classes):
     """The labels of a file, one per class.  Raises InputError if there are more or fewer than `classes`."""
+    if not Path(path).exists():
+        raise InputError(f"{path}: no such file; expected class labels, one per line or as JSON")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

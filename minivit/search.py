@@ -55,6 +55,8 @@ def read(path):
         arrays = open_npz(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except InputError as error:
+        raise InputError(f"{error}; expected embeddings, as `minivit embed` writes them") from error
     if set(arrays) != {VECTORS, "about"}:
         held = ", ".join(map(repr, sorted(arrays)[:4]))
         raise InputError(f"{path}: not a file of embeddings, it holds {held}; `minivit embed` writes them")

@@ -7,6 +7,7 @@ import pytest
 
 from minivit import InputError, Model, config, params, probe
 from minivit.data import Split
+from minivit.probe import features, fitting
 
 TINY = config.ViTConfig("tiny", patch=8, width=16, blocks=2, heads=2, mlp=32, classes=3, image=(16, 16))
 METHODS = sorted(probe.METHODS)
@@ -37,8 +38,8 @@ def test_a_rare_class_without_features_of_its_own_is_left_to_the_intercept(metho
 
 def test_ridge_is_the_minimum_of_its_loss():
     x, labels = clouds(n=60)
-    z, mean, std = probe.standardise(x)
-    found = probe.ridge(x, labels, 3, (0.3,))[0]
+    z, mean, std = fitting.standardise(x)
+    found = fitting.ridge(x, labels, 3, (0.3,))[0]
     w, b = found.w * std[:, None], found.b + mean @ found.w  # as a map of z
 
     def loss(w, b):
@@ -63,7 +64,7 @@ def test_the_gradient_of_the_cross_entropy_agrees_with_central_differences():
         logits = z @ w + b
         return np.mean(np.log(np.exp(logits).sum(-1)) - logits[np.arange(7), labels])
 
-    dw, db = probe.cross_entropy_gradient(z, labels, w, b)
+    dw, db = fitting.cross_entropy_gradient(z, labels, w, b)
     for array, gradient in ((w, dw), (b, db)):
         for place in np.ndindex(array.shape):
             kept, sides = array[place], []
@@ -76,10 +77,10 @@ def test_the_gradient_of_the_cross_entropy_agrees_with_central_differences():
 
 def test_sgd_comes_to_where_the_gradient_and_the_penalty_cancel():
     x, labels = clouds(n=200, noise=1.5)
-    found = probe.logistic(x, labels, 3, (0.1,), epochs=300, batch=200)[0]
-    z, mean, std = probe.standardise(x)
+    found = fitting.logistic(x, labels, 3, (0.1,), epochs=300, batch=200)[0]
+    z, mean, std = fitting.standardise(x)
     w = found.w * std[:, None]
-    dw, db = probe.cross_entropy_gradient(z, labels, w, found.b + mean @ found.w)
+    dw, db = fitting.cross_entropy_gradient(z, labels, w, found.b + mean @ found.w)
     assert abs(dw + 0.1 * w).max() < 2e-4 and abs(db).max() < 2e-4
 
 
@@ -193,8 +194,8 @@ def test_quadrants_and_hidden_layers_are_the_means_that_they_say():
 
 def test_quarters_leave_out_a_middle_row_and_keep_a_single_one():
     x = np.arange(15.0).reshape(1, 15, 1)
-    assert probe.quadrants(x, (3, 5)).tolist() == [[0.5, 3.5, 10.5, 13.5]]
-    assert probe.quadrants(x[:, :1], (1, 1)).tolist() == [[0, 0, 0, 0]]
+    assert features.quadrants(x, (3, 5)).tolist() == [[0.5, 3.5, 10.5, 13.5]]
+    assert features.quadrants(x[:, :1], (1, 1)).tolist() == [[0, 0, 0, 0]]
 
 
 def test_mirrored_features_are_the_mean_of_both():
@@ -208,8 +209,8 @@ def test_mirrored_features_are_the_mean_of_both():
 
 def test_many_features_in_float32_give_nearly_the_same_probe(monkeypatch):
     x, labels = clouds()
-    exact = probe.ridge(x.astype(np.float32), labels, 3, (0.1,))[0]
-    monkeypatch.setattr(probe, "MANY", 1)
-    monkeypatch.setattr(probe, "ROWS", 7)
-    close = probe.ridge(x.astype(np.float32), labels, 3, (0.1,))[0]
+    exact = fitting.ridge(x.astype(np.float32), labels, 3, (0.1,))[0]
+    monkeypatch.setattr(fitting, "MANY", 1)
+    monkeypatch.setattr(fitting, "ROWS", 7)
+    close = fitting.ridge(x.astype(np.float32), labels, 3, (0.1,))[0]
     np.testing.assert_allclose(close.w, exact.w, rtol=1e-4, atol=1e-5)

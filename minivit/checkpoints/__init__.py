@@ -52,7 +52,7 @@ class Checkpoint:
         """The same as pairs (flat name, array), each read when its turn comes: who converts needs no room for both."""
         for ours, wanted in self.wanted.items():
             array = _assemble(self.arrays, wanted)
-            check_finite({ours: array})
+            check_finite({f"{self.path}: {ours}": array})
             yield ours, array
 
 

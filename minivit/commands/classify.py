@@ -29,3 +29,5 @@ def run(args):
         answers.append({"image": image, "model": model.config.name, "tier": model.ops.tier, "top": top})
     if args.json:
         options.print_json(answers)
+    elif not model.labels:
+        print("The checkpoint has no names for its classes; --labels FILE gives them, one per line.")

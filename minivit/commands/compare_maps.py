@@ -1,6 +1,7 @@
 """Seven maps of one picture side by side, with what happens to the answer when each is taken at its word."""
 
 import logging
+import textwrap
 from pathlib import Path
 
 from ..tables import Table
@@ -36,4 +37,5 @@ def run(args):
         return options.print_json({**told, **shown.numbers()})
     scores = shown.settings["scores"]
     print(Table(("map", "deletion", "untrained"), [{"map": name, **score} for name, score in scores.items()]))
-    print(f"\n{shown.scale}\n{shown.caution}\n\n{Path(place)}: for {shown.settings['label']}")
+    said = "\n".join(textwrap.fill(text, 120) for text in (shown.scale, shown.caution))
+    print(f"\n{said}\n\n{Path(place)}: for {shown.settings['label']}")

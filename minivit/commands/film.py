@@ -52,7 +52,7 @@ def run(args):
 def frames_of(args, film):
     """The frames that the source gives, how many, and how many a second are easy to follow."""
     source = Path(args.source)
-    training = (source / "attention").is_dir()
+    training = (source / "attention").is_dir() or (source / "run.json").is_file()
     check_options(args, training, film.MAPS)
     if training:
         paths = film.training_pictures(source)

@@ -20,8 +20,8 @@ def model(parser):
     parser.add_argument("--pool", choices=POOLS, help="what becomes the feature, where the file does not say")
 
 
-def weights(parser):
-    """--model / --weights, and how pictures are prepared and computed."""
+def weights(parser, model=BUNDLED, otherwise="%(default)s"):
+    """--model / --weights, and how pictures are prepared and computed; `otherwise` says in words what `model` is."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--weights", metavar="PATH", help="checkpoint: official .npz, Hugging Face folder, timm .safetensors"
@@ -29,8 +29,8 @@ def weights(parser):
     source.add_argument(
         "--model",
         metavar="NAME",
-        default=BUNDLED,
-        help="name of a checkpoint in the weights folders, or 'demo' (default: %(default)s)",
+        default=model,
+        help=f"name of a checkpoint in the weights folders, or 'demo' (default: {otherwise})",
     )
     parser.add_argument(
         "--preprocess", choices=POLICIES, help="resize and normalise like this (default: the checkpoint's)"

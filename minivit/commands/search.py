@@ -28,8 +28,7 @@ def arguments(parser):
         "--like", nargs="+", default=[], metavar="NAME", help="find what is like these names in FILE; needs no model"
     )
     parser.add_argument("--top", type=int, default=8, metavar="K", help="how many neighbours (default: %(default)s)")
-    options.weights(parser)
-    parser.set_defaults(model=None)  # the weights that FILE was made with
+    options.weights(parser, None, "the one that FILE was made with")
     options.vocabulary(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="contact sheet as .png (default: FILE-search.png; with --json none)"

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import InputError
 from . import answers, assignments, cases, checker, results, submission
 from .inject import independent
+from .said import said_by
 
 try:
     import resource
@@ -37,7 +38,7 @@ def grade(task, handed_in, hidden=None):
     except InputError as error:
         return results.failed(task, "not found", str(error))
     except (Exception, SystemExit) as error:
-        return results.failed(task, "cannot be read", f"what {task.name} needs does not run: {checker.said_by(error)}")
+        return results.failed(task, "cannot be read", f"what {task.name} needs does not run: {said_by(error)}")
     return checker.run(task, function, hidden=hidden, others=others(task, handed_in) if answers.strict() else None)
 
 

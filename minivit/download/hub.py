@@ -137,6 +137,8 @@ def _one_line(entry):
     except Exception as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if "Connect" in type(error).__name__:
+            reason = f"cannot be reached ({reason}); look whether the network works, then give the command again"
         if isinstance(error, ValueError) and not status:
             reason = f"the answer is not the hub's, is this network's log-in page in between? ({reason})"
         raise InputError(f"{address(entry.repo)}: {MEANING.get(status, reason)}") from error

@@ -37,7 +37,8 @@ def chart(rows, cost, xlabel, limit=None, title=""):
         axes.axvline(limit, color=MARK, linewidth=1, linestyle="--")
     axes.margins(x=0.2)
     finish_chart(axes, title, xlabel, "published accuracy, % of ImageNet")
-    legend = axes.legend(fontsize=8, frameon=False, loc="lower right")
+    said = "area: memory of the weights" + ("; filled: fits" if any("fits" in row for row in rows) else "")
+    legend = axes.legend(fontsize=8, frameon=False, loc="lower right", title=said, title_fontsize=8)
     for handle in legend.legend_handles:
         handle.set(sizes=[40], facecolor=handle.get_edgecolor())
     return Plot(figure)

@@ -125,7 +125,9 @@ def training_pictures(folder):
     """The attention pictures of a training run, in the order of their steps.  Raises InputError if there are none."""
     found = list((Path(folder) / "attention").glob("step_*.png"))
     if not found:
-        raise InputError(f"{folder}: no attention/step_*.png, expected the folder of a run of `minivit train`")
+        raise InputError(
+            f"{folder}: no attention/step_*.png; a run of `minivit train` draws the first at its first test"
+        )
     return sorted(found, key=_natural)
 
 

@@ -13,17 +13,19 @@ def mosaic(tiles, gap=1):
     return out.reshape(R * (h + gap), C * (w + gap), *tiles.shape[4:])[:-gap, :-gap]
 
 
-def grid(tiles, title="", below="", rows="", columns="", gap=1):
+def grid(tiles, title="", below="", rows="", columns="", gap=1, signed=False):
     """A panel of tiles.  Scalars: colours as in `panels.matrix`; colours (…,3) as they are.
 
     rows, columns: what a row and a column of tiles is called, such as "head"; they are numbered then.
+    signed: colours from minus the largest to plus the largest, even if no number is negative.
     """
 
     def draw(ax):
         whole = mosaic(tiles, gap)
         scalar = tiles.ndim == 4
         top = max(abs(tiles).max(), np.finfo(np.float32).tiny)
-        colours = {"cmap": panels.SIGNED, "vmin": -top} if tiles.min() < 0 else {"cmap": panels.QUANTITY, "vmin": 0}
+        both = signed or tiles.min() < 0
+        colours = {"cmap": panels.SIGNED, "vmin": -top} if both else {"cmap": panels.QUANTITY, "vmin": 0}
         picture = whole if scalar else np.nan_to_num(whole, nan=1.0)
         ax.imshow(picture, interpolation="nearest", **({**colours, "vmax": top} if scalar else {}))
         panels.finish(ax, title, below)

@@ -62,7 +62,7 @@ def positions(model, image, patch=None, size=None):
     ]
     for title, table in tables.items():
         title = f"{title}, {table.shape[0]}×{table.shape[1]} patches"
-        panel = mosaic.grid(table, title, panels.spread(table), "row of the patch", "column")
+        panel = mosaic.grid(table, title, panels.spread(table), "row of the patch", "column", signed=True)
         sections.append(Section([panel], 1, "", height_of(table)))
     shown = Shown(
         "Similarity of position vectors",

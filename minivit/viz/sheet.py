@@ -96,8 +96,8 @@ def height_of(tiles):
 
 
 def columns_of(count):
-    """How many small pictures stand side by side: at most 6 of up to 12, at most 8 of more."""
-    return min(max(count, 4), 6) if count <= 12 else math.ceil(count / math.ceil(count / 8))
+    """How many small pictures stand side by side: at most 8, in rows that are as long as each other."""
+    return max(4, math.ceil(count / math.ceil(count / 8)))
 
 
 def _fill(part, section):

@@ -360,7 +360,7 @@ def test_weights_that_are_not_finite_are_named_and_counted(value, tmp_path):
     arrays = tiny_jax()
     arrays["head/kernel"][1:3] = value
     path = save_npz(tmp_path / "a.npz", arrays)
-    assert refused(path) == "head.w: 4 of 8 weights are NaN or infinite, expected finite numbers"
+    assert refused(path) == f"{path}: head.w: 4 of 8 weights are NaN or infinite, expected finite numbers"
 
 
 # ---- overrides ------------------------------------------------------------------------------------------------------

@@ -38,7 +38,13 @@ def refused(capsys, *arguments):
 CASES = {
     "no command": ([], "COMMAND"),
     "unknown command": (["clasify"], "did you mean 'classify'"),
-    "unknown option": (["zoo", "--jsn"], "--jsn"),
+    "unknown option": (
+        ["zoo", "--jsn"],
+        "unexpected '--jsn'; did you mean '--json' or '--png'? (`minivit zoo --help` shows how)",
+    ),
+    "unknown option with a value": (["classify", "{picture}", "--weigths=x"], "did you mean '--weights'"),
+    "one word too many": (["doctor", "me"], "unexpected 'me' (`minivit doctor --help` shows how)"),
+    "unknown action": (["course", "biuld"], "unknown action 'biuld'; did you mean 'build'?"),
     "unknown model": (["classify", "{picture}", "--model", "vit-b17"], "did you mean 'ViT-B/"),
     "known model without weights": (["classify", "{picture}", "--model", "ViT-H/14"], "no weights for ViT-H/14"),
     "missing weights": (["classify", "{picture}", "--weights", "none.npz"], "none.npz: no such file"),
@@ -52,7 +58,10 @@ CASES = {
     "impossible heads": (["classify", "{picture}", "--weights", VIT, "--heads", "7"], "heads"),
     "missing image": (["classify", "cat.jpg", "--model", "demo"], "cat.jpg: no such file"),
     "folder instead of image": (["classify", "tests", "--model", "demo"], "folder"),
-    "missing labels": (["classify", "{picture}", "--model", "demo", "--labels", "none.txt"], "none.txt"),
+    "missing labels": (
+        ["classify", "{picture}", "--model", "demo", "--labels", "none.txt"],
+        "none.txt: no such file; expected",
+    ),
     "unknown tensor": (["trace", "{picture}", "--model", "demo", "--keep", "block1.atn.probs"], "block1.attn.probs"),
     "headless model": (["classify", "{picture}", "--weights", f"{GOLDEN}/vit__headless/weights.npz"], "features"),
     "inspect nothing": (["inspect", "none.npz"], "no such file"),

@@ -47,6 +47,14 @@ def test_classify_prints_the_top_classes(capsys, picture):
     assert code == 0 and out.count("class ") == 3
 
 
+def test_classify_says_how_to_name_classes_that_have_no_names(capsys, picture, tmp_path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join("abcdefghij"))
+    hint = "has no names for its classes; --labels FILE"
+    assert hint in run(capsys, "classify", picture, "--model", "demo")[1]
+    assert hint not in run(capsys, "classify", picture, "--model", "demo", "--labels", labels)[1]
+
+
 def test_classify_json_has_one_object_per_image(capsys, picture):
     code, answers = run_json(capsys, "classify", picture, picture, "--model", "demo", "--top", 2)
     assert code == 0 and len(answers) == 2

@@ -43,6 +43,7 @@ def test_people_get_a_table_and_how_to_read_it(capsys, picture, tmp_path):
     out = capsys.readouterr().out
     for expected in ("deletion", "untrained", "patch lens", "random numbers", "One picture proves nothing", "maps.png"):
         assert expected in out
+    assert max(map(len, out.splitlines())) <= 120
 
 
 WRONG = {

@@ -150,6 +150,7 @@ CASES = {
     "no texts in the file": (["embed", "--texts", "none.txt", *LIT], "none.txt: cannot be read"),
     "nothing to search for": (["search", "images.npz"], "give --image, --text or --like"),
     "not a file of embeddings": (["search", "LiT-bert.npz", "--like", "x"], "not a file of embeddings"),
+    "features instead of embeddings": (["search", "features.npz", "--like", "x"], "expected embeddings, as `minivit"),
     "no such name": (["search", "images.npz", "--like", "pictures/9.png"], "did you mean 'pictures/"),
     "another model": (["search", "images.npz", "--image", "pictures/0.png", "--model", "demo"], "was made with LiT"),
     "an empty text": (["search", "images.npz", "--text", " "], "is empty"),
@@ -165,6 +166,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("ignore:skipped")
 def test_bad_input_is_one_line(run, images, case):
+    np.savez("features.npz", images=["pictures/0.png"], cls=np.zeros((1, 3), np.float32))
     arguments, problem = CASES[case]
     code, out, err = run(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1) and problem in err, err

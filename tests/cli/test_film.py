@@ -143,6 +143,12 @@ def test_a_training_run_takes_no_options_of_maps(capsys, tmp_path):
     assert "no attention/step_*.png" in capsys.readouterr().err
 
 
+def test_a_training_run_before_its_first_test_is_told_apart_from_a_folder_of_images(capsys, tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    assert main(["film", str(tmp_path), "-o", str(tmp_path / "x.gif")]) == 2
+    assert "draws the first at its first test" in capsys.readouterr().err
+
+
 def test_too_many_frames_are_refused_before_the_first_is_made(tmp_path):
     with pytest.raises(InputError, match=r"1000 frames are too many for a film, expected at most 300; take one in 4"):
         film.write(tmp_path / "x.gif", iter(()), 1000, 8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from other_answers import all_answers
 
-from minivit.course import assignments, cases, check, checker, inject, leaks, misconceptions, report, source
+from minivit.course import assignments, cases, check, checker, inject, leaks, misconceptions, report, source, whole
 
 TASKS = assignments.table()[2]
 each_task = pytest.mark.parametrize("id", TASKS)
@@ -124,7 +124,7 @@ def cases_of(id):
 def test_the_official_programs_own_numbers_are_compared_too(id, what):
     right = inject.original(TASKS[id])
     with inject.installed({TASKS[id]: inject.independent(TASKS[id], right)}):
-        assert [check.ok for check in checker._official(TASKS[id])] == [True]
+        assert [check.ok for check in whole.official(TASKS[id])] == [True]
     with inject.installed({TASKS[id]: lambda *inputs, **named: right(*inputs, **named) * 1.01}):
-        [check] = checker._official(TASKS[id])
+        [check] = whole.official(TASKS[id])
     assert not check.ok and f"differ from the official program's {what}; the first is " in check.message

@@ -114,7 +114,7 @@ def test_a_log_in_page_is_not_a_repository(small, server):
 
 def test_no_network_is_no_traceback(small, server, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert refused("owner/model").startswith("http://127.0.0.1:9/owner/model: ")
+    assert refused("owner/model").startswith("http://127.0.0.1:9/owner/model: cannot be reached (")
 
 
 def test_a_wrong_hash_is_refused_and_the_file_removed(small, server, home):

@@ -156,6 +156,20 @@ def test_positions_are_shown_as_trained_and_as_used_where_these_differ():
     assert resized.shown.maps["as used for this image"].shape == (4, 4, 4, 4)
 
 
+def test_positions_that_are_all_alike_keep_the_colours_that_the_scale_names():
+    tree = params.seeded(SMALL)
+    tree["embed"]["position"] = 1 + 0.1 * tree["embed"]["position"]
+    plot = plots.positions(Model(SMALL, tree), image())
+    [tiles] = [ax.images[0] for ax in plot.figure.axes if ax.get_title().startswith("as used")]
+    assert plot.shown.maps["as used for this image"].min() > 0
+    assert tiles.norm.vmin == -tiles.norm.vmax and tiles.get_cmap().name == panels.SIGNED
+
+
+@pytest.mark.parametrize(("count", "columns"), [(2, 4), (6, 6), (7, 7), (8, 8), (9, 5), (12, 6), (13, 7), (24, 8)])
+def test_rows_of_small_pictures_are_as_long_as_each_other(count, columns):
+    assert sheet.columns_of(count) == columns
+
+
 def test_large_tables_have_a_range_in_place_of_numbers():
     plot = panels.row(panels.matrix(np.linspace(-1, 2, 40).reshape(2, 20), xlabel="layer"))
     assert "layer -1 … 2" in in_words(plot)
