@@ -224,8 +224,8 @@ panels.row(tiles, height=3)
 # %% [markdown]
 # Version 3 (`minivit/ops/simd/tile.py`) does this with a tile as large as the register file allows. Before, it copies
 # ("packs") both matrices so that each tile reads straight on. Weights are packed once, when the model is loaded. And it
-# shares the tiles among all cores. (Some CPUs have registers for whole tiles; their version 4, `minivit/ops/simd/amx.py`, is
-# what `in_parts=False` leaves out.)
+# shares the tiles among all cores. (Some CPUs have registers for whole tiles; `in_parts=False` leaves out their version
+# 4, `minivit/ops/simd/amx.py`.)
 
 # %%
 threads = team().threads  # one per core
