@@ -12,7 +12,8 @@ from ..linear.panels import tall_of
 from ..simd.dots import BF16_DOT, BFLOAT16, FLOAT32
 from ..simd.kernel import kernel
 from ..simd.language import njit
-from ..simd.team import done, my_part, take, team, wait
+from ..simd.stages import done, my_part, take, wait
+from ..simd.team import team
 from ..softmax.cpu import softmax
 from .heads import (
     pack_keys,

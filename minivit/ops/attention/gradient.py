@@ -13,8 +13,8 @@ from ..simd.dots import FLOAT32
 from ..simd.lanes import filled, first_lanes, fma, sum_of
 from ..simd.language import njit, register_jitable
 from ..simd.memory import load, load_part, store
+from ..simd.stages import done, take, wait
 from ..simd.target import TALL, WIDE, W
-from ..simd.team import done, take, wait
 from ..softmax.cpu import exponentials
 from .heads import pack_keys, pack_queries, pack_values, put_row, weigh
 

@@ -10,7 +10,8 @@ from ..linear.panels import PACKED_TALL, panel_floats
 from ..linear.product import SUMS, group_of
 from ..simd.arrays import address, round_up
 from ..simd.dots import INT8
-from ..simd.team import SHARES, team
+from ..simd.stages import SHARES
+from ..simd.team import team
 from .encode import PACKED, STAGES, encoder_kernel
 
 
@@ -65,8 +66,8 @@ def block(p, x, config):
 
 
 def matrices(p):
-    """The weights of a block."""
-    return [layer["w"] for layer in (*p["attn"].values(), *p["mlp"].values())]
+    """The four weight matrices of a block."""
+    return p["attn"]["qkv"]["w"], p["attn"]["out"]["w"], p["mlp"]["fc1"]["w"], p["mlp"]["fc2"]["w"]
 
 
 def addresses(p):

@@ -18,7 +18,7 @@ from ..simd.dots import INT8
 from ..simd.kernel import kernel
 from ..simd.language import njit
 from ..simd.memory import number_at
-from ..simd.team import counters, done, done_near, my_part, pass_flag, take, take_near, wait
+from ..simd.stages import counters, done, done_near, my_part, pass_flag, take, take_near, wait
 
 MLP_STAGES = 4
 STAGES = 5 + MLP_STAGES

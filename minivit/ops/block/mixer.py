@@ -13,8 +13,9 @@ from ..linear.product import SUMS, group_of
 from ..simd.arrays import address, round_up
 from ..simd.kernel import kernel_of
 from ..simd.memory import number_at
+from ..simd.stages import my_part
 from ..simd.target import WIDE, W
-from ..simd.team import my_part, team
+from ..simd.team import team
 from .encode import MLP_STAGES, PACKED, add_mlp
 
 STAGES = 3 + MLP_STAGES

@@ -20,9 +20,10 @@ from ..simd.dots import BFLOAT16, FLOAT32
 from ..simd.kernel import learning_kernel
 from ..simd.language import njit
 from ..simd.memory import number_at
+from ..simd.stages import counters, done, my_part, take, wait
 from ..simd.target import WIDE, W
-from ..simd.team import counters, done, my_part, take, team, wait
-from .cpu import addresses
+from ..simd.team import team
+from .cpu import addresses, matrices
 
 FORWARD_STAGES, BACKWARD_STAGES = 9, 4 * STAGES + 5
 SAVED = 5
@@ -195,12 +196,4 @@ class Encoder:
 
 def table_of(blocks):
     """`addresses` of every block, and those of the four transposed matrices."""
-    return np.array([[*addresses(p), *map(transposed, matrices(p))] for p in blocks])
-
-
-def matrices(p):
-    return p["attn"]["qkv"]["w"], p["attn"]["out"]["w"], p["mlp"]["fc1"]["w"], p["mlp"]["fc2"]["w"]
-
-
-def transposed(w):
-    return w.transposed.ctypes.data
+    return np.array([[*addresses(p), *(w.transposed.ctypes.data for w in matrices(p))] for p in blocks])

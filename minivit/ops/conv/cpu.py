@@ -13,7 +13,8 @@ from ..linear.packed import PackedMatrix
 from ..linear.product import SUMS
 from ..simd.kernel import kernel_of
 from ..simd.language import njit
-from ..simd.team import my_part, team
+from ..simd.stages import my_part
+from ..simd.team import team
 from . import ref
 from .packed import StandardisedLater
 from .windows import Layer, convolve

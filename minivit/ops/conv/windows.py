@@ -13,8 +13,8 @@ from ..simd.arrays import address, round_up
 from ..simd.lanes import filled, larger
 from ..simd.language import njit
 from ..simd.memory import load_part, number_at, store_part
+from ..simd.stages import done, take, wait
 from ..simd.target import TALL, W
-from ..simd.team import done, take, wait
 
 #: numbers of the windows that are made at a time
 AT_ONCE = 500_000

@@ -13,8 +13,9 @@ from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slop
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.language import njit
 from ..simd.memory import load_part, store_part
+from ..simd.stages import done, take, wait
 from ..simd.target import W
-from ..simd.team import done, take, team, wait
+from ..simd.team import team
 
 CHUNK = 256 * W  # numbers of one task
 

@@ -12,8 +12,9 @@ from ..simd.kernel import kernel_of
 from ..simd.lanes import filled, fma
 from ..simd.language import njit
 from ..simd.memory import get, load_part, put, store_part
+from ..simd.stages import done, take, wait
 from ..simd.target import W
-from ..simd.team import done, take, team, wait
+from ..simd.team import team
 
 ROWS = 64  # rows of one task
 

@@ -14,8 +14,9 @@ from ..simd.kernel import kernel, learning_kernel
 from ..simd.lanes import filled, first_lanes, fma, sum_of
 from ..simd.language import njit
 from ..simd.memory import load, load_part, store_part
+from ..simd.stages import done, raise_flag, take, wait
 from ..simd.target import W
-from ..simd.team import done, raise_flag, take, team, wait
+from ..simd.team import team
 
 ROWS, GRADIENT_ROWS = 8, 32  # rows of one task
 

@@ -17,8 +17,9 @@ from ..simd.arrays import round_up
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.language import njit
 from ..simd.memory import number_at
+from ..simd.stages import my_part
 from ..simd.target import WIDE, W
-from ..simd.team import my_part, team
+from ..simd.team import team
 from .finish import PLAIN
 from .gradient import STAGES, linear_gradient, scratch_for
 from .packed import PackedMatrix

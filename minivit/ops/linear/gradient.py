@@ -14,8 +14,8 @@ from ..simd.dots import BFLOAT16, FLOAT32
 from ..simd.lanes import filled
 from ..simd.language import njit
 from ..simd.memory import get, load_part, number_at, paired, put, store, store_part, transpose
+from ..simd.stages import done, take, wait
 from ..simd.target import TALL, WIDE, W
-from ..simd.team import done, take, wait
 from .finish import PLAIN, activate
 from .panels import BFLOAT16_T, FLOAT32_T, chunks_of, pack_row, panel_size, tall_of, terms_of
 from .product import product, product_of

@@ -9,8 +9,8 @@ from ..layernorm.cpu import normalise_row
 from ..simd.lanes import filled
 from ..simd.language import njit
 from ..simd.memory import get, load, load_part, number_at, paired, store, store_part
+from ..simd.stages import done, take, wait
 from ..simd.target import VECS, WIDE, W
-from ..simd.team import done, take, wait
 from .finish import activate
 from .gradient import item_of
 from .panels import chunks_of, tall_of, terms_of

@@ -13,8 +13,8 @@ from ..simd.dots import BFLOAT16, BYTE_OFFSET, FLOAT32, INT8, TERMS
 from ..simd.lanes import filled, fma, larger, largest_of, smaller, sum_of
 from ..simd.language import njit, register_jitable
 from ..simd.memory import leading, load_part, put, store, store_bfloat, store_bytes
+from ..simd.stages import done, raise_flag, take, wait
 from ..simd.target import TALL, W
-from ..simd.team import done, raise_flag, take, wait
 
 #: kinds of products whose rows lie transposed, (inner terms, TALL): gradient.py
 FLOAT32_T, BFLOAT16_T = 4, 5

@@ -7,8 +7,8 @@ of columns for one block of row panels: the block stays in the second-level cach
 from ..simd.amx import AMX, PARTS
 from ..simd.language import njit
 from ..simd.memory import number_at
+from ..simd.stages import done, take, wait
 from ..simd.target import TALL, WIDE, W
-from ..simd.team import done, take, wait
 from ..simd.tile import AHEAD, AHEAD_SPLIT, AHEAD_TILES
 from .finish import finish
 from .panels import PACKED_TALL, chunks_of, in_parts, panel_size, tall_of

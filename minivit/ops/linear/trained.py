@@ -7,8 +7,9 @@ import numpy as np
 from ..simd.arrays import aligned, round_up
 from ..simd.dots import KINDS, TERMS
 from ..simd.kernel import learning_kernel
+from ..simd.stages import my_part
 from ..simd.target import WIDE, W
-from ..simd.team import my_part, team
+from ..simd.team import team
 from .gradient import pack_columns, pack_rows
 from .packed import PackedMatrix
 

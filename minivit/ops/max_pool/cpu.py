@@ -13,8 +13,9 @@ from ..simd.kernel import kernel_of
 from ..simd.lanes import filled
 from ..simd.language import njit, vec, vector_function
 from ..simd.memory import load_part, store_part
+from ..simd.stages import done, take, wait
 from ..simd.target import W
-from ..simd.team import done, take, team, wait
+from ..simd.team import team
 from ..simd.vector import VF, call
 
 

@@ -15,8 +15,9 @@ from ..linear.product import SUMS, group_of, product
 from ..simd.kernel import kernel
 from ..simd.language import njit
 from ..simd.memory import load_part, number_at, store_part
+from ..simd.stages import done, my_part, take, wait
 from ..simd.target import W
-from ..simd.team import done, my_part, take, team, wait
+from ..simd.team import team
 from .ref import patchify, unpatchify
 
 

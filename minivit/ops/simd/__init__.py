@@ -12,7 +12,8 @@
     tile.py      the micro-kernel: a tile of a matrix product held in registers
     amx.py       … and in tile registers, where the CPU has them
     arrays.py    memory for kernels
-    team.py      threads that share the tasks of a kernel
+    stages.py    how the threads that run a kernel share its tasks
+    team.py      … and these threads
     kernel.py    compile once, keep on disk (cache.py), load again: linker.py, or LLVM (mcjit.py)
 
 LLVM keeps neither a tile of sums in registers nor a polynomial in vectors for plain Numba loops; both are written with

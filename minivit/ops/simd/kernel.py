@@ -77,7 +77,7 @@ class Kernel:
         call = ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, *kinds)(address)  # lets other Python threads run
 
         def run(*arguments, keep=keep):  # the machine code lives as long as what holds it
-            # Numba's convention: where to put the result (none) and an exception; kernels raise flags instead (team.py)
+            # Numba's convention: where to put the result (none) and an exception; kernels raise flags (stages.py)
             if call(*nothing, *arguments):
                 raise RuntimeError(f"kernel {self.name} failed")
 

@@ -12,8 +12,9 @@ from ..simd.kernel import kernel
 from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
 from ..simd.language import njit
 from ..simd.memory import load, load_part, store, store_part
+from ..simd.stages import done, take, wait
 from ..simd.target import W
-from ..simd.team import done, take, team, wait
+from ..simd.team import team
 
 ROWS = 8  # rows of one task
 

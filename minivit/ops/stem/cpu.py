@@ -16,8 +16,9 @@ from ..max_pool.cpu import pool_maps
 from ..simd.kernel import kernel_of
 from ..simd.language import njit
 from ..simd.memory import load_part, number_at, store_part
+from ..simd.stages import done, my_part, take, wait
 from ..simd.target import W
-from ..simd.team import done, my_part, take, team, wait
+from ..simd.team import team
 
 #: pixels that go through the stages together: one image of 224×224, several smaller ones
 PIXELS = 60_000
