@@ -182,12 +182,13 @@ def _compiled(dtype, threads):
     from .ops.block.cpu import block, encoder
     from .ops.block.mixer import mixer, mixer_block
     from .ops.conv.packed import store
+    from .ops.gelu.cpu import function as gelu
     from .ops.stem.cpu import stem
 
     if threads is not None:
         team.set_threads(threads)
     scores, mix, attend = attention(dtype)
-    functions = {**_functions("cpu"), "scores": scores, "mix": mix}
+    functions = {**_functions("cpu"), "gelu": gelu(dtype), "scores": scores, "mix": mix}
     fused = {"encoder": encoder, "block": block, "attend": attend, "stem": stem}
     fused |= {"mixer": mixer, "mixer_block": mixer_block}
     return Ops("cpu", dtype, **functions, backward=_backward("cpu"), fused=fused, store=store)

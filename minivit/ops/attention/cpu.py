@@ -16,6 +16,7 @@ from ..simd.stages import done, my_part, take, wait
 from ..simd.team import team
 from ..softmax.cpu import softmax
 from .heads import (
+    ROW_BY_ROW,
     pack_keys,
     pack_probs,
     pack_queries,
@@ -57,10 +58,10 @@ def loops_v1(q, k, v, z):
 @njit
 def attend_heads(
     work, stage, kind, q, k, v, images, heads, queries, n, width, ld, head_step, image_step,
-    z, tall, panel, z_image, z_head, z_column, parts, scratch,
+    z, z_kind, step, z_image, z_head, z_column, parts, scratch,
 ):  # fmt: skip
     # q, k, v: token t of head h of image i at [i·image_step + h·head_step + t·ld]; `queries` of them ask, all n answer
-    # z: in row i·z_image + h·z_head + t, from column h·z_column on
+    # z: in row i·z_image + h·z_head + t, from column h·z_column on; z_kind and step: as in heads.put_row
     keys_size, values_size, a_size, s_size, _ = sizes(kind, n, width)
     keys, values = scratch, scratch + 4 * keys_size
     a = values + 4 * values_size
@@ -80,7 +81,7 @@ def attend_heads(
             score(kind, a, rows, n, width, keys, s)
             softmax_pack(kind, s, rows, n, s, c)
             r = image * z_image + h * z_head + t * high
-            weigh(kind, s, rows, n, width, values, c, z, tall, panel, r, h * z_column)
+            weigh(kind, s, rows, n, width, values, c, z, z_kind, step, r, h * z_column)
         i = done(work, stage)
     wait(work, stage, tasks)
 
@@ -94,7 +95,7 @@ def parts_of(heads, threads):
 def attend_kernel(work, kind, q, k, v, images, heads, n, width, ld, head_step, image_step, z, parts, scratch, size):
     attend_heads(
         work, 1, kind, q, k, v, images, heads, n, n, width, ld, head_step, image_step,
-        z, 1, width, heads * n, n, 0, parts, my_part(work, scratch, size),
+        z, ROW_BY_ROW, width, heads * n, n, 0, parts, my_part(work, scratch, size),
     )  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def mix_kernel(work, kind, probs, v, heads, n, width, z, scratch, size):
         for t in range(0, n, tall_of(kind)):
             rows = min(tall_of(kind), n - t)
             pack_probs(kind, probs + 4 * (h * n + t) * n, n, rows, s)
-            weigh(kind, s, rows, n, width, values, c, z, 1, width, h * n + t, 0)
+            weigh(kind, s, rows, n, width, values, c, z, ROW_BY_ROW, width, h * n + t, 0)
         h = done(work, 1)
     wait(work, 1, heads)
 

@@ -16,7 +16,7 @@ from ..simd.memory import load, load_part, store
 from ..simd.stages import done, take, wait
 from ..simd.target import TALL, WIDE, W
 from ..softmax.cpu import exponentials
-from .heads import pack_keys, pack_queries, pack_values, put_row, weigh
+from .heads import ROW_BY_ROW, pack_keys, pack_queries, pack_values, put_row, weigh
 
 
 @register_jitable
@@ -72,7 +72,7 @@ def weigh_transposed(square, ld, n, width, values, c, z, z_ld):
             else:
                 f32_half_t(square + 4 * t, ld, b, c, WIDE, W, items // W, False, b)
             for m in range(rows):
-                put_row(c + 4 * m * WIDE, min(WIDE, width - p * WIDE), z + 4 * (t + m) * z_ld, 0, p * WIDE, 1, 0)
+                put_row(c + 4 * m * WIDE, min(WIDE, width - p * WIDE), z, ROW_BY_ROW, z_ld, t + m, p * WIDE)
 
 
 @njit
@@ -102,7 +102,7 @@ def head_gradient(q, k, v, ld, dz, dz_ld, n, width, dq, dk, dv, d_ld, scratch):
         for m in range(rows):
             softmax_gradient_row(s + at + 4 * m * padded, g + at + 4 * m * padded, n, padded, factor)
         pack_slice(g + at, padded, rows, padded, a)
-        weigh(FLOAT32, a, rows, n, width, k_values, c, dq + 4 * t * d_ld, 1, d_ld, 0, 0)
+        weigh(FLOAT32, a, rows, n, width, k_values, c, dq + 4 * t * d_ld, ROW_BY_ROW, d_ld, 0, 0)
     for r in range(n, -(-n // W) * W):
         for j in range(0, padded, W):
             store(s, r * padded + j, filled(0.0))

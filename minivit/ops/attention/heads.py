@@ -5,13 +5,16 @@
 
 import numpy as np
 
-from ..linear.panels import place_in_panel, put_number, tall_of, terms_of
+from ..linear.panels import place_in_panel, place_of, put_number, tall_of, terms_of
 from ..linear.tiles import multiply
 from ..simd.functions import exp
 from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
 from ..simd.language import njit, register_jitable
 from ..simd.memory import get, load, load_part, paired, put, store, store_part
 from ..simd.target import VECS, WIDE, W
+
+#: where a result is not for panels of some kind, but row by row
+ROW_BY_ROW = -1
 
 
 @njit(forceinline=True)
@@ -83,26 +86,26 @@ def score(kind, a, rows, n, width, keys, s):
 
 
 @njit
-def weigh(kind, probs, rows, n, width, values, c, z, tall, panel, r, column):
+def weigh(kind, probs, rows, n, width, values, c, z, z_kind, step, r, column):
     # panel probs (rows,n), packed values -> rows r…, columns `column`… of z
     items = padded(kind, n) // terms_of(kind)
     for p in range(-(-width // WIDE)):
         b = values + 4 * p * items * WIDE
         multiply(kind, rows, probs, b, c, WIDE, W, items // W, False, b)
         for m in range(rows):
-            put_row(c + 4 * m * WIDE, min(WIDE, width - p * WIDE), z, r + m, column + p * WIDE, tall, panel)
+            put_row(c + 4 * m * WIDE, min(WIDE, width - p * WIDE), z, z_kind, step, r + m, column + p * WIDE)
 
 
 @njit
-def put_row(x, n, y, r, column, tall, panel):
-    # x (n) -> row r of y, from that column on; y is in panels of `tall` rows (1: row by row)
-    i = 0
-    while i < n:
-        lane = (column + i) % W
-        count = min(W - lane, n - i)
-        place = r // tall * panel + ((column + i) // W * tall + r % tall) * W + lane
-        store_part(y, place, load_part(x, i, count), count)
-        i += count
+def put_row(x, n, y, kind, step, r, column):
+    # x (n) -> row r of y from that column on: row by row, `step` numbers apart, or in panels of that kind and `step`
+    # numbers, where n and `column` are multiples of W
+    for j in range(0, n, W):
+        if kind == ROW_BY_ROW:
+            store_part(y, r * step + column + j, load(x, j), n - j)
+        else:
+            tall = tall_of(kind)
+            put_number(kind, y + 4 * (r // tall * step), place_of(kind, column + j, r % tall), load(x, j))
 
 
 @njit

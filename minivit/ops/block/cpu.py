@@ -5,9 +5,9 @@ import numpy as np
 from ...errors import InputError
 from ..attention.cpu import KIND, parts_of
 from ..attention.heads import scratch_size
-from ..linear.finish import GELU_ERF, GELU_TANH
+from ..linear.blocking import SUMS, group_of
+from ..linear.finish import gelu_of
 from ..linear.panels import PACKED_TALL, panel_floats
-from ..linear.product import SUMS, group_of
 from ..simd.arrays import address, round_up
 from ..simd.dots import INT8
 from ..simd.stages import SHARES
@@ -41,19 +41,23 @@ def run(blocks, x, config, y, group, apart, slices):
     # x (B,N,D) -> y (B,N,D), `group` images at a time; apart: threads, or slices, with counters and room of their own
     images, n, d = x.shape
     crew, kinds = team(), {w.kind for p in blocks for w in matrices(p)}
-    attend_kind = KIND[blocks[0]["attn"]["qkv"]["w"].dtype]
+    dtype = blocks[0]["attn"]["qkv"]["w"].dtype
     rows = round_up(-(-n // slices), PACKED_TALL) if slices else group * n
-    wide = max(0 if slices else 3 * d, config.mlp if INT8 in kinds else 0)
-    sizes = panel_floats(rows, d, kinds), 2 * rows, rows * wide, panel_floats(rows, config.mlp, kinds)
-    sizes, qkv = [round_up(size, 16) for size in sizes], round_up(3 * n * d, 16) if slices else 0
+    wide, hidden = 0 if slices else 3 * d * rows, panel_floats(rows, config.mlp, kinds)
+    if INT8 in kinds:
+        wide = max(wide, config.mlp * rows)
+    else:  # in the same place: q, k, v are done with when the hidden layer comes, and their lines are in the cache
+        wide, hidden = 0, max(wide, hidden)
+    sizes = [round_up(size, 16) for size in (panel_floats(rows, d, kinds), 2 * rows, wide, hidden)]
+    qkv = round_up(3 * n * d, 16) if slices else 0
     lines = 1 + STAGES * len(blocks) * -(-images // group)
     flag = crew.run(
         encoder_kernel, crew.threads, x, images, group, lines if apart else 0, slices, n, d, config.heads, config.eps,
-        len(blocks), np.array([addresses(p) for p in blocks]), GELU_TANH if config.gelu == "tanh" else GELU_ERF,
-        attend_kind, 1 if apart else parts_of(group * config.heads, crew.threads), y, qkv, *sizes[:3], sum(sizes),
+        len(blocks), np.array([addresses(p) for p in blocks]), gelu_of(config.gelu, dtype),
+        KIND[dtype], 1 if apart else parts_of(group * config.heads, crew.threads), y, qkv, *sizes[:3], sum(sizes),
         stages=2 + 2 * len(blocks) * images + lines * max(apart, 1), keep=blocks,
         spaces=(qkv + sum(sizes) * max(apart, 1),),
-        scratch=max(scratch_size(attend_kind, n, d // config.heads), SUMS, d),
+        scratch=max(scratch_size(KIND[dtype], n, d // config.heads), SUMS, d),
     )  # fmt: skip
     if flag:
         name = f"block{(flag - 1) // 4}.{PACKED[(flag - 1) % 4]}"

@@ -10,15 +10,17 @@ product that follows; bias, GELU and residual join the sums of a product before 
 """
 
 from ..attention.cpu import attend_heads
+from ..attention.heads import ROW_BY_ROW
 from ..layernorm.cpu import normalise_pack
 from ..linear.finish import PLAIN
-from ..linear.panels import PACKED_TALL, pack, panel_size, tall_of, terms_of
+from ..linear.panels import PACKED_TALL, pack, panel_size, terms_of
 from ..linear.product import product
 from ..simd.dots import INT8
 from ..simd.kernel import kernel
 from ..simd.language import njit
 from ..simd.memory import number_at
 from ..simd.stages import counters, done, done_near, my_part, pass_flag, take, take_near, wait
+from ..simd.target import W
 
 MLP_STAGES = 4
 STAGES = 5 + MLP_STAGES
@@ -56,13 +58,13 @@ def complete(
     # the rest of a block, for `queries` rows of each image from row `first` on: x (images·queries,d), qkv
     # (images·n,3·d) -> y (images·queries,d)
     rows, q = images * queries, qkv + 12 * first * d
-    kind = number_at(number_at(p, 4), 0)
-    # float32: into panels; otherwise in place of the queries, because it needs converting
-    direct = terms_of(kind) == 1
-    z, tall, panel = (a, tall_of(kind), panel_size(kind, d)) if direct else (q, 1, 3 * d)
+    kind, width = number_at(number_at(p, 4), 0), d // heads
+    # into panels; otherwise in place of the queries, because a row is needed whole (int8), or vectors would be cut
+    direct = kind != INT8 and width % W == 0 and d % (W * terms_of(kind)) == 0
+    z, z_kind, step = (a, kind, panel_size(kind, d)) if direct else (q, ROW_BY_ROW, 3 * d)
     attend_heads(
-        work, stage, attend_kind, q, qkv + 4 * d, qkv + 8 * d, images, heads, queries, n, d // heads,
-        3 * d, d // heads, 3 * n * d, z, tall, panel, n, 0, d // heads, parts, mine,
+        work, stage, attend_kind, q, qkv + 4 * d, qkv + 8 * d, images, heads, queries, n, width,
+        3 * d, width, 3 * n * d, z, z_kind, step, n, 0, width, parts, mine,
     )  # fmt: skip
     if not direct:
         pack(work, stage + 1, kind, q, 3 * d, rows, d, a, scales, flag + 2)
@@ -77,7 +79,7 @@ def encode(
 ):  # fmt: skip
     # x (images,n,d) -> y, all images together through all blocks; gives the stage after that.  table: the addresses of
     # a block's parameters, one row per block.  Spaces: panels a and h of what a product reads, and `wide` for q, k, v
-    # or the hidden layer, row by row
+    # or (int8) the hidden layer, row by row; without int8 h may be in the same place
     for i in range(blocks):
         p = table + 96 * i
         project(work, stage, threads, p, x, images * n, d, eps, 4 * i, wide, a, scales, mine)

@@ -6,10 +6,10 @@ The MLP across tokens is two products with the matrix on the left (linear/left.p
 import numpy as np
 
 from ...errors import InputError
-from ..linear.finish import GELU_ERF, GELU_TANH, PLAIN
+from ..linear.blocking import SUMS, group_of
+from ..linear.finish import PLAIN, gelu_of
 from ..linear.left import pack_normalised, product_left
 from ..linear.panels import panel_floats
-from ..linear.product import SUMS, group_of
 from ..simd.arrays import address, round_up
 from ..simd.kernel import kernel_of
 from ..simd.memory import number_at
@@ -52,7 +52,7 @@ def mixer(blocks, x, config):
     columns = group * round_up(d, WIDE)
     flag = crew.run(
         mixer_kernel, crew.threads, x, images, group, n, d, config.eps, len(blocks),
-        np.array([addresses(p) for p in blocks]), GELU_TANH if config.gelu == "tanh" else GELU_ERF, y,
+        np.array([addresses(p) for p in blocks]), gelu_of(config.gelu, blocks[0]["mlp"]["fc1"]["w"].dtype), y,
         stages=1 + STAGES * len(blocks) * -(-images // group), keep=blocks,
         spaces=(
             columns * round_up(n, 2 * W), columns * round_up(config.token_mlp, 2 * W),

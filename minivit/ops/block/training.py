@@ -9,12 +9,13 @@ import numpy as np
 from ...params import flatten, nest
 from ..attention.cpu import attend_heads, parts_of
 from ..attention.gradient import gradient_scratch, heads_gradient
-from ..attention.heads import scratch_size
+from ..attention.heads import ROW_BY_ROW, scratch_size
 from ..layernorm.cpu import GRADIENT_ROWS, layernorm_gradient
+from ..linear.blocking import SUMS
 from ..linear.finish import GELU_ERF, GELU_TANH, PLAIN, SLOPE_ERF, SLOPE_TANH
 from ..linear.gradient import NORMALISED, STAGES, linear_gradient, pack_again, scratch_for
 from ..linear.panels import panel_floats
-from ..linear.product import SUMS, product
+from ..linear.product import product
 from ..simd.arrays import aligned, round_up
 from ..simd.dots import BFLOAT16, FLOAT32
 from ..simd.kernel import learning_kernel
@@ -50,7 +51,7 @@ def forward_group(
         product(work, stage + 1, threads, a, 0, rows, w, number_at(p, 3), PLAIN, qkv, False, 0, mine)
         attend_heads(
             work, stage + 2, FLOAT32, qkv, qkv + 4 * d, qkv + 8 * d, images, heads, n, n, d // heads,
-            3 * d, d // heads, 3 * n * d, z, 1, d, n, 0, d // heads, parts, mine,
+            3 * d, d // heads, 3 * n * d, z, ROW_BY_ROW, d, n, 0, d // heads, parts, mine,
         )  # fmt: skip
         pack_again(work, stage + 3, kind, z, rows, d, PLAIN, 0, 0, eps, a, mine)
         product(work, stage + 4, threads, a, 0, rows, number_at(p, 4), number_at(p, 5), PLAIN, mid, False, x, mine)

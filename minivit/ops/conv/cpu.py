@@ -8,9 +8,9 @@ v3  some windows at a time, straight into the panels of that product, in the cac
 import numpy as np
 
 from ...errors import InputError
+from ..linear.blocking import SUMS
 from ..linear.cpu import linear, linear_backward
 from ..linear.packed import PackedMatrix
-from ..linear.product import SUMS
 from ..simd.kernel import kernel_of
 from ..simd.language import njit
 from ..simd.stages import my_part

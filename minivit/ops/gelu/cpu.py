@@ -2,14 +2,16 @@
 
 v1  one loop with the C library's tanh or erf, in float64                                             0.06 × ref
 v2  vector registers and polynomials (simd/functions.py), shared between threads                      5 × ref
-v3  while the sums of the product before it are in the first-level cache (ops/linear/product.py): no pass of its own
+v3  while the sums of the product before it are in the first-level cache (ops/linear/finish.py): no pass of its own; in
+    models of 8 bits, bfloat16 and int8, by parabolas (simd/parabolas.py)
 """
 
 import math
 
 import numpy as np
 
-from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope
+from ..linear.finish import activate, gelu_of
+from ..simd.functions import gelu_erf_slope, gelu_tanh_slope
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.language import njit
 from ..simd.memory import load_part, store_part
@@ -30,23 +32,31 @@ def loops_v1(x, erf, y):
 
 
 @kernel
-def gelu_kernel(work, x, n, erf, y):
+def gelu_kernel(work, x, n, activation, y):
     tasks = -(-n // CHUNK)
     t = take(work, 0)
     while t < tasks:
         for i in range(t * CHUNK, min(n, (t + 1) * CHUNK), W):
             v = load_part(x, i, n - i)
-            store_part(y, i, gelu_erf(v) if erf else gelu_tanh(v), n - i)
+            store_part(y, i, activate(v, activation), n - i)
         t = done(work, 0)
     wait(work, 0, tasks)
 
 
-def gelu(x, kind):
-    # x (...) -> (...); kind "tanh" | "erf"
-    x = np.ascontiguousarray(x, np.float32)
-    y = np.empty_like(x)
-    team().run(gelu_kernel, x, x.size, {"tanh": 0, "erf": 1}[kind], y)
-    return y
+def function(dtype):
+    """gelu for a model of that dtype."""
+
+    def gelu(x, kind):
+        # x (...) -> (...); kind "tanh" | "erf"
+        x = np.ascontiguousarray(x, np.float32)
+        y = np.empty_like(x)
+        team().run(gelu_kernel, x, x.size, gelu_of(kind, dtype), y)
+        return y
+
+    return gelu
+
+
+gelu = function("float32")
 
 
 @learning_kernel

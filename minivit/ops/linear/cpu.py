@@ -20,11 +20,12 @@ from ..simd.memory import number_at
 from ..simd.stages import my_part
 from ..simd.target import WIDE, W
 from ..simd.team import team
+from .blocking import SUMS
 from .finish import PLAIN
 from .gradient import STAGES, linear_gradient, scratch_for
 from .packed import PackedMatrix
 from .panels import pack, panel_floats
-from .product import SUMS, product
+from .product import product
 from .trained import trained
 
 

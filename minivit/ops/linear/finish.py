@@ -5,11 +5,20 @@ from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slop
 from ..simd.lanes import filled, fma
 from ..simd.language import njit
 from ..simd.memory import get, load, load_part, load_whole, store_part
+from ..simd.parabolas import gelu_erf_short, gelu_tanh_short
 from ..simd.target import VECS, WIDE, W
 from .panels import chunks_of, panel_size, place_of, put_number, tall_of, terms_of
 
-#: what `finish` does with a sum; the last two multiply it by the slope of GELU at `residual`, for the backward pass
-PLAIN, GELU_TANH, GELU_ERF, SLOPE_TANH, SLOPE_ERF = range(5)
+#: what `finish` does with a sum.  SHORT: GELU for models of 8 bits (simd/parabolas.py).  SLOPE: times the slope of GELU at
+#: `residual`, for the backward pass
+PLAIN, GELU_TANH, GELU_ERF, SHORT_TANH, SHORT_ERF, SLOPE_TANH, SLOPE_ERF = range(7)
+
+
+def gelu_of(name, dtype):
+    """What `finish` does as GELU of that name, "tanh" or "erf", in a model of that dtype."""
+    if dtype in ("bfloat16", "int8"):
+        return {"tanh": SHORT_TANH, "erf": SHORT_ERF}[name]
+    return {"tanh": GELU_TANH, "erf": GELU_ERF}[name]
 
 
 @njit(forceinline=True)
@@ -21,10 +30,14 @@ def sum_at(kind, c, place, scale, total, scales, m):
 
 
 @njit(forceinline=True)
-def activate(v, kind):
-    if kind == GELU_TANH:
+def activate(v, activation):
+    if activation == GELU_TANH:
         return gelu_tanh(v)
-    return gelu_erf(v) if kind == GELU_ERF else v
+    if activation == GELU_ERF:
+        return gelu_erf(v)
+    if activation == SHORT_TANH:
+        return gelu_tanh_short(v)
+    return gelu_erf_short(v) if activation == SHORT_ERF else v
 
 
 @njit(forceinline=True)
@@ -46,10 +59,12 @@ def finish(kind, c, rows, r, col, n, columns, scales, bias, activation, y, to_pa
             left = max(left, 0)
             b = load_part(bias, at, left) if bias else filled(0.0)
             scale, total = (load_part(columns, at, left), load_part(columns, n + at, left)) if kind == INT8 else (b, b)
+            place = place_of(kind, at, 0)
             for m in range(rows):
                 v = activate(sum_at(kind, c, m * WIDE + j * W, scale, total, scales, m) + b, activation)
                 if to_panels:
-                    put_number(kind, panel, place_of(kind, at, m), v)
+                    put_number(kind, panel, place, v)
+                    place += W * terms_of(kind)
                 elif residual:
                     other = load_part(residual, (r + m) * n + at, left)
                     store_part(y, (r + m) * n + at, join(v, other, activation), left)

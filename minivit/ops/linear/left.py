@@ -11,10 +11,10 @@ from ..simd.language import njit
 from ..simd.memory import get, load, load_part, number_at, paired, store, store_part
 from ..simd.stages import done, take, wait
 from ..simd.target import VECS, WIDE, W
+from .blocking import MAX_ROWS, TASKS
 from .finish import activate
 from .gradient import item_of
 from .panels import chunks_of, tall_of, terms_of
-from .product import MAX_ROWS, TASKS
 from .tiles import multiply
 
 #: items of one task of pack_normalised

@@ -4,7 +4,7 @@ Weights in half precision are widened, and those for tile registers split in thr
 panel at a time: done once, it serves all rows of a block.
 """
 
-from ..simd.amx import AMX, PARTS, SPLIT, SPLIT_HALF
+from ..simd.amx import PARTS, SPLIT, SPLIT_HALF
 from ..simd.dots import BF16_DOT, BFLOAT16, FLOAT16, FLOAT32, INT8
 from ..simd.language import njit
 from ..simd.memory import halves, leading, load, load_bfloat, load_half, store
@@ -15,7 +15,6 @@ from .panels import FLOAT32_T, PACKED_TALL, in_parts, tall_of, terms_of
 f32_tile, f32_half = make_tile(FLOAT32, TALL), make_tile(FLOAT32, TALL // 2)
 bf16_tile, bf16_half = make_tile(BFLOAT16, PACKED_TALL), make_tile(BFLOAT16, PACKED_TALL // 2)
 int8_tile, int8_half = make_tile(INT8, PACKED_TALL), make_tile(INT8, PACKED_TALL // 2)
-split_tile, split_half = (make_tile(SPLIT if AMX else BFLOAT16, rows) for rows in (PACKED_TALL, PACKED_TALL // 2))
 f32_tile_t, f32_half_t = make_tile(FLOAT32, TALL, True), make_tile(FLOAT32, TALL // 2, True)
 bf16_tile_t, bf16_half_t = make_tile(BFLOAT16, TALL, True), make_tile(BFLOAT16, TALL // 2, True)
 
@@ -39,11 +38,6 @@ def multiply(kind, rows, a, b, c, row, vector, chunks, add, ahead):
             int8_tile(a, 0, b, c, row, vector, chunks, add, ahead)
         else:
             int8_half(a, 0, b, c, row, vector, chunks, add, ahead)
-    elif in_parts(kind):
-        if whole:
-            split_tile(a, 0, b, c, row, vector, chunks, add, ahead)
-        else:
-            split_half(a, 0, b, c, row, vector, chunks, add, ahead)
     elif kind == FLOAT32_T:
         if whole:
             f32_tile_t(a, TALL, b, c, row, vector, chunks, add, ahead)
@@ -66,18 +60,15 @@ def bytes_of_chunk(kind):
 
 @njit(forceinline=True)
 def converts(kind):
-    """Whether weights of that kind are converted before they are multiplied."""
-    return in_parts(kind) or kind == FLOAT16 or (kind == BFLOAT16 and not BF16_DOT)
+    """Whether weights of that kind are widened before they are multiplied."""
+    return kind == FLOAT16 or (kind == BFLOAT16 and not BF16_DOT)
 
 
 @njit
 def convert(kind, b, chunks, room):
-    # some chunks of a panel of columns, as the micro-kernel reads them; gives their address
-    if in_parts(kind):
-        split(kind, b, chunks, room)
-    else:
-        for i in range(0, chunks * W * WIDE, W):
-            store(room, i, load_half(b, i) if kind == FLOAT16 else load_bfloat(b, i))
+    # some chunks of a panel of columns in half precision -> float32; gives their address
+    for i in range(0, chunks * W * WIDE, W):
+        store(room, i, load_half(b, i) if kind == FLOAT16 else load_bfloat(b, i))
     return room
 
 
@@ -87,10 +78,10 @@ def weights(kind, b, i):
     return load_half(b, i) if kind == SPLIT_HALF else load(b, i)
 
 
-@njit
-def split(kind, b, chunks, parts):
-    # panel b (chunks·2W, WIDE) -> parts (chunks, 3, W, WIDE, 2) in bfloat16
-    for item in range(chunks * W):
+@njit(forceinline=True)
+def split(kind, b, first, last, parts):
+    # pairs first…last of panel b (pairs, 2, WIDE) -> of parts (pairs/W, 3, W, WIDE, 2) in bfloat16
+    for item in range(first, last):
         place = (item // W * PARTS * W + item % W) * WIDE
         for j in range(0, WIDE, W):
             one, two = weights(kind, b, 2 * item * WIDE + j), weights(kind, b, (2 * item + 1) * WIDE + j)

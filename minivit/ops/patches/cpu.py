@@ -7,11 +7,12 @@ v2  patches go straight from the image into the packed panels of a matrix produc
 import numpy as np
 
 from ...errors import InputError
+from ..linear.blocking import SUMS, group_of
 from ..linear.cpu import linear_backward
 from ..linear.finish import PLAIN
 from ..linear.packed import PackedMatrix
 from ..linear.panels import pack_row, panel_floats, panel_size, tall_of
-from ..linear.product import SUMS, group_of, product
+from ..linear.product import product
 from ..simd.kernel import kernel
 from ..simd.language import njit
 from ..simd.memory import load_part, number_at, store_part

@@ -18,12 +18,13 @@ import sys
 from llvmlite import ir
 
 from .dots import BF16_DOT, BFLOAT16, DOTS, FLOAT16, FLOAT32, INT8
-from .language import intrinsic, signature, types
+from .language import intrinsic, signature, types, vector_function
 from .target import FEATURES, VECS
-from .vector import I8, I32, I64, call, pointer
+from .vector import I8, I64, call, pointer
 
 #: rows of a tile register; a tile of sums is 2 × VECS registers, the others hold the factors
 HIGH = 16
+LOAD, LOAD_ONCE = "llvm.x86.tileloadd64", "llvm.x86.tileloaddt164"  # the second not into the first-level cache
 VOID = ir.VoidType()
 
 
@@ -38,8 +39,8 @@ AMX = BF16_DOT and {"amx-tile", "amx-bf16", "amx-int8"} <= FEATURES and _granted
 #: kinds of products of float32 rows in three parts: weights in float32, or in float16
 SPLIT, SPLIT_HALF = 6, 7
 PARTS = 3
-#: parts of a and b that are multiplied; neighbours share a factor, which stays in its registers
-PAIRS = ((2, 0), (0, 0), (1, 0), (1, 1), (0, 1), (0, 2))
+#: parts of a and b that are multiplied; neighbours share a factor, which stays in its registers, and a is loaded once
+PAIRS = ((0, 2), (0, 0), (0, 1), (1, 1), (1, 0), (2, 0))
 
 #: kinds of numbers that tile registers multiply, and the instruction
 _BFLOAT = "llvm.x86.tdpbf16ps"
@@ -72,50 +73,77 @@ def shape_registers(typing_context):
 
 
 def emit_tile(builder, loop, kind, rows, fetch, a, b, c, row, vector, chunks, add):
-    """The micro-kernel of tile.py, of 16 or 32 rows.  A chunk of SPLIT is three chunks of each factor, one per part."""
-    pairs, parts = (PAIRS, PARTS) if kind == SPLIT else (((0, 0),), 1)
-    high = rows // HIGH
-    cells = [(m, j) for m in range(high) for j in range(VECS)]
-    sums = {cell: I8(i) for i, cell in enumerate(cells)}
-    lefts, rights = [I8(4 + m) for m in range(high)], [I8(6 + j) for j in range(VECS)]
-    places = {
-        (m, j): builder.add(
-            c, builder.mul(I64(4), builder.add(builder.mul(row, I64(HIGH * m)), builder.mul(vector, I64(j))))
-        )
-        for m, j in cells
-    }
-    c_step = builder.mul(row, I64(4))
-    for cell in cells:
-        call(builder, "llvm.x86.tilezero", VOID, sums[cell])
-    with builder.if_then(add):
-        for cell in cells:
-            _load(builder, sums[cell], places[cell], c_step)
+    """The micro-kernel of tile.py, of 16 or 32 rows."""
+    steps = Steps(kind, rows)
+    steps.start(builder, c, row, vector, add)
     with loop(builder, chunks, {}) as (chunk, _):
-        a_chunk = builder.add(a, builder.mul(chunk, I64(parts * 2 * HIGH * 64)))
-        b_chunk = builder.add(b, builder.mul(chunk, I64(parts * HIGH * VECS * 64)))
         fetch(chunk)
+        a_chunk = builder.add(a, builder.mul(chunk, I64(2 * HIGH * 64)))
+        b_chunk = builder.add(b, builder.mul(chunk, I64(HIGH * VECS * 64)))
+        steps.add(builder, a_chunk, b_chunk)
+    steps.end(builder, c, row, vector)
+
+
+class Steps:
+    """IR of what is done with a tile: sums into registers, a chunk of products added, sums to memory.
+
+    A chunk of SPLIT is three chunks of each factor, one per part.
+    """
+
+    def __init__(self, kind, rows):
+        self.multiply, self.high, self.pairs = MULTIPLY[kind], rows // HIGH, PAIRS if kind == SPLIT else ((0, 0),)
+        self.load_a = LOAD_ONCE if kind == SPLIT else LOAD
+        self.sums = {(m, j): I8(VECS * m + j) for m in range(self.high) for j in range(VECS)}
+        self.lefts, self.rights = [I8(4 + m) for m in range(self.high)], [I8(6 + j) for j in range(VECS)]
+
+    def start(self, builder, c, row, vector, add):
+        for register in self.sums.values():
+            call(builder, "llvm.x86.tilezero", VOID, register)
+        with builder.if_then(add):
+            for register, place in self._places(builder, c, row, vector):
+                call(builder, LOAD, VOID, register, place, builder.mul(row, I64(4)))
+
+    def add(self, builder, a, b):
         left = right = None  # the parts that are in the registers
-        following, fetched = builder.add(a_chunk, I64(parts * 2 * HIGH * 64)), 0
-        for p, q in pairs:
-            for m in range(high) if p != left else ():
-                _load(builder, lefts[m], builder.add(a_chunk, I64((2 * p + m) * HIGH * 64)), I64(64))
+        for p, q in self.pairs:
+            for m in range(self.high) if p != left else ():
+                place = pointer(builder, a, I64((2 * p + m) * HIGH * 64), I8, 1)
+                call(builder, self.load_a, VOID, self.lefts[m], place, I64(64))
             for j in range(VECS):
                 if q != right:
-                    _load(builder, rights[j], builder.add(b_chunk, I64((HIGH * VECS * q + j) * 64)), I64(VECS * 64))
-                for m in range(high):
-                    call(builder, MULTIPLY[kind], VOID, sums[m, j], lefts[m], rights[j])
-                    for _ in range(4 if kind == SPLIT else 0):  # the next chunk of a into the first-level cache
-                        place = _place(builder, builder.add(following, I64(64 * fetched)))
-                        call(builder, "llvm.prefetch.p0", VOID, place, I32(0), I32(3), I32(1))
-                        fetched += 1
+                    place = pointer(builder, b, I64((HIGH * VECS * q + j) * 64), I8, 1)
+                    call(builder, LOAD, VOID, self.rights[j], place, I64(VECS * 64))
+                for m in range(self.high):
+                    call(builder, self.multiply, VOID, self.sums[m, j], self.lefts[m], self.rights[j])
             left, right = p, q
-    for cell in cells:
-        call(builder, "llvm.x86.tilestored64", VOID, sums[cell], _place(builder, places[cell]), c_step)
+
+    def end(self, builder, c, row, vector):
+        for register, place in self._places(builder, c, row, vector):
+            call(builder, "llvm.x86.tilestored64", VOID, register, place, builder.mul(row, I64(4)))
+
+    def _places(self, builder, c, row, vector):
+        for (m, j), register in self.sums.items():
+            place = builder.add(builder.mul(row, I64(HIGH * m)), builder.mul(vector, I64(j)))
+            yield register, pointer(builder, c, place, I8)
 
 
-def _load(builder, register, address, step):
-    call(builder, "llvm.x86.tileloadd64", VOID, register, _place(builder, address), step)
+def make_steps(rows):
+    """Functions for kernels, of a tile of 16 or 32 rows × WIDE sums, in parts: start(c, add), add(a, b), end(c)."""
+    steps, row, vector = Steps(SPLIT, rows) if AMX else None, I64(VECS * HIGH), I64(HIGH)
 
+    @vector_function((types.intp, types.boolean), types.void)
+    def start(builder, c, add):
+        if AMX:
+            steps.start(builder, c, row, vector, add)
 
-def _place(builder, address):
-    return pointer(builder, address, to=I8)
+    @vector_function((types.intp, types.intp), types.void)
+    def add(builder, a, b):
+        if AMX:
+            steps.add(builder, a, b)
+
+    @vector_function((types.intp,), types.void)
+    def end(builder, c):
+        if AMX:
+            steps.end(builder, c, row, vector)
+
+    return start, add, end

@@ -61,6 +61,13 @@ def put(builder, y, i, number):
     builder.store(number, pointer(builder, y, i, F32))
 
 
+@vector_function((types.intp,), types.void)
+def fetch_second(builder, address):
+    """Ask for the cache line at that address, whatever it may be, to be brought into the second-level cache."""
+    place, read, second, data = pointer(builder, address, to=I8), I32(0), I32(2), I32(1)
+    call(builder, "llvm.prefetch.p0", ir.VoidType(), place, read, second, data)
+
+
 @vector_function((types.intp, types.intp), types.intp)
 def number_at(builder, table, i):
     """Entry i of an int64 table."""

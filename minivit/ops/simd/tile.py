@@ -14,16 +14,17 @@ from functools import partial
 
 from llvmlite import ir
 
-from .amx import MULTIPLY, SPLIT, emit_tile
+from .amx import MULTIPLY, emit_tile
 from .dots import DOTS
 from .language import intrinsic, signature, types
+from .memory import fetch_second
 from .target import TALL, VECS, W
-from .vector import I8, I32, I64, call, pointer
+from .vector import I64, pointer
 
 #: items per turn of the innermost loop; with 16, LLVM loads all numbers first and spills the sums: half the speed
 UNROLL = 4
 #: bytes of the next panel of b that are fetched per chunk: all of it, if 20 tiles, or 7 of 32 rows, read this one
-AHEAD, AHEAD_TILES, AHEAD_SPLIT = 128, 320, 640
+AHEAD, AHEAD_TILES = 128, 320
 
 
 def make_tile(kind, rows, transposed=False):
@@ -38,7 +39,7 @@ def make_tile(kind, rows, transposed=False):
         def codegen(context, builder, sig, args):
             a, ld, *others, ahead = args
             if kind in MULTIPLY and not transposed:
-                fetch = partial(_prefetch, builder, ahead, AHEAD_SPLIT if kind == SPLIT else AHEAD_TILES)
+                fetch = partial(_prefetch, builder, ahead, AHEAD_TILES)
                 emit_tile(builder, _loop, kind, rows, fetch, a, *others)
             else:
                 chunk, item, next_row = (builder.mul(ld, I64(W)), ld, 1) if transposed else (I64(TALL * W), I64(1), W)
@@ -90,8 +91,7 @@ def _start_sums(builder, vector_type, places, c, add):
 def _prefetch(builder, ahead, size, chunk):
     address = builder.add(ahead, builder.mul(chunk, I64(size)))
     for line in range(0, size, 64):
-        place = pointer(builder, builder.add(address, I64(line)), to=I8)
-        call(builder, "llvm.prefetch.p0", ir.VoidType(), place, I32(0), I32(2), I32(1))
+        fetch_second.emit(builder, builder.add(address, I64(line)))
 
 
 @contextmanager

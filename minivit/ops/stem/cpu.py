@@ -10,8 +10,8 @@ import numpy as np
 from ..conv.cpu import standardise
 from ..conv.windows import FIELDS, Layer, convolve, relu_of
 from ..groupnorm.cpu import ROWS, group_moments, moments_room, normalised
+from ..linear.blocking import SUMS
 from ..linear.packed import PackedMatrix
-from ..linear.product import SUMS
 from ..max_pool.cpu import pool_maps
 from ..simd.kernel import kernel_of
 from ..simd.language import njit
