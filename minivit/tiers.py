@@ -8,6 +8,7 @@ ops.backward.softmax(dp, p)                 # the gradient of each op, by the sa
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -189,6 +190,7 @@ def _compiled(dtype, threads):
         team.set_threads(threads)
     scores, mix, attend = attention(dtype)
     functions = {**_functions("cpu"), "gelu": gelu(dtype), "scores": scores, "mix": mix}
-    fused = {"encoder": encoder, "block": block, "attend": attend, "stem": stem}
-    fused |= {"mixer": mixer, "mixer_block": mixer_block}
+    whole = {"encoder": encoder, "block": block, "mixer": mixer, "mixer_block": mixer_block}
+    fused = {name: partial(function, dtype) for name, function in whole.items()}
+    fused |= {"attend": attend, "stem": stem}
     return Ops("cpu", dtype, **functions, backward=_backward("cpu"), fused=fused, store=store)

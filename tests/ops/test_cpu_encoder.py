@@ -35,8 +35,8 @@ def threads(request, monkeypatch):
 @pytest.mark.parametrize("images", [1, 2, 3, 5, 8])
 def test_any_batch_on_any_number_of_threads_gives_what_each_image_gives_alone(threads, images, dtype):
     blocks, x = blocks_and_rows(dtype, images)
-    together = cpu.encoder(blocks, x, WIDE)
-    alone = np.concatenate([cpu.encoder(blocks, x[i : i + 1], WIDE) for i in range(images)])
+    together = cpu.encoder(dtype, blocks, x, WIDE)
+    alone = np.concatenate([cpu.encoder(dtype, blocks, x[i : i + 1], WIDE) for i in range(images)])
     np.testing.assert_array_equal(together, alone)
 
 
@@ -45,17 +45,17 @@ def test_int8_names_the_tensor_that_is_not_finite_whoever_meets_it(threads, odd)
     blocks, x = blocks_and_rows("int8", 5)
     x[odd, 7, 11] = np.nan
     with pytest.raises(InputError, match=r"block1\.ln1\.out has a NaN or an infinity"):  # block 0 is in bfloat16
-        cpu.encoder(blocks, x, WIDE)
+        cpu.encoder("int8", blocks, x, WIDE)
 
 
 def test_what_threads_do_apart_is_done_by_as_many_calls_as_needed(threads, monkeypatch):
     blocks, x = blocks_and_rows("float32", 5)
     calls, run = [], cpu.run
 
-    def watched(blocks, x, config, y, group, apart, slices):
+    def watched(dtype, blocks, x, config, y, group, apart, slices):
         calls.append((len(x), apart, slices))
-        run(blocks, x, config, y, group, apart, slices)
+        run(dtype, blocks, x, config, y, group, apart, slices)
 
     monkeypatch.setattr(cpu, "run", watched)
-    cpu.encoder(blocks, x, WIDE)  # images of 130 rows: two slices, or no three
+    cpu.encoder("float32", blocks, x, WIDE)  # images of 130 rows: two slices, or no three
     assert calls == {1: [(5, 0, 0)], 2: [(4, 2, 0), (1, 2, 2)], 3: [(3, 3, 0), (2, 0, 0)]}[threads]

@@ -15,17 +15,17 @@ from ..simd.team import team
 from .encode import PACKED, STAGES, encoder_kernel
 
 
-def encoder(blocks, x, config):
-    # x (B,N,D) -> (B,N,D)
+def encoder(dtype, blocks, x, config):
+    # x (B,N,D) -> (B,N,D); dtype: of the model, whatever that of a block may be (packed.kept_as)
     x = np.ascontiguousarray(x, np.float32)
     y, (images, n, d), threads = np.empty_like(x), x.shape, team().threads
     apart = images // threads * threads if threads > 1 else 0  # as many images for each thread
     if apart:  # one at a time: few numbers, for a second-level cache
-        run(blocks, x[:apart], config, y[:apart], 1, threads, 0)
+        run(dtype, blocks, x[:apart], config, y[:apart], 1, threads, 0)
     if apart < images:  # the others are shared
         slices = slices_of(n, sum(w.nbytes for w in matrices(blocks[-1])), threads)
         group = 1 if slices else group_of(images - apart, n, d)
-        run(blocks, x[apart:], config, y[apart:], group, slices, slices)
+        run(dtype, blocks, x[apart:], config, y[apart:], group, slices, slices)
     return y
 
 
@@ -37,11 +37,10 @@ def slices_of(n, weights, threads):
     return threads if 1 < threads <= SHARES and n >= 64 * threads and weights <= 4_000_000 else 0
 
 
-def run(blocks, x, config, y, group, apart, slices):
+def run(dtype, blocks, x, config, y, group, apart, slices):
     # x (B,N,D) -> y (B,N,D), `group` images at a time; apart: threads, or slices, with counters and room of their own
     images, n, d = x.shape
     crew, kinds = team(), {w.kind for p in blocks for w in matrices(p)}
-    dtype = blocks[0]["attn"]["qkv"]["w"].dtype
     rows = round_up(-(-n // slices), PACKED_TALL) if slices else group * n
     wide, hidden = 0 if slices else 3 * d * rows, panel_floats(rows, config.mlp, kinds)
     if INT8 in kinds:
@@ -64,9 +63,9 @@ def run(blocks, x, config, y, group, apart, slices):
         raise InputError(f"{name} has a NaN or an infinity, which int8 cannot hold")
 
 
-def block(p, x, config):
+def block(dtype, p, x, config):
     # x (B,N,D) -> (B,N,D)
-    return encoder([p], x, config)
+    return encoder(dtype, [p], x, config)
 
 
 def matrices(p):

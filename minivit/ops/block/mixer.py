@@ -43,7 +43,7 @@ def mixer_kernel(
             stage, x_in = stage + STAGES, out
 
 
-def mixer(blocks, x, config):
+def mixer(dtype, blocks, x, config):
     # x (B,N,D) -> (B,N,D)
     x = np.ascontiguousarray(x, np.float32)
     images, n, d = x.shape
@@ -52,7 +52,7 @@ def mixer(blocks, x, config):
     columns = group * round_up(d, WIDE)
     flag = crew.run(
         mixer_kernel, crew.threads, x, images, group, n, d, config.eps, len(blocks),
-        np.array([addresses(p) for p in blocks]), gelu_of(config.gelu, blocks[0]["mlp"]["fc1"]["w"].dtype), y,
+        np.array([addresses(p) for p in blocks]), gelu_of(config.gelu, dtype), y,
         stages=1 + STAGES * len(blocks) * -(-images // group), keep=blocks,
         spaces=(
             columns * round_up(n, 2 * W), columns * round_up(config.token_mlp, 2 * W),
@@ -66,9 +66,9 @@ def mixer(blocks, x, config):
     return y
 
 
-def mixer_block(p, x, config):
+def mixer_block(dtype, p, x, config):
     # x (B,N,D) -> (B,N,D)
-    return mixer([p], x, config)
+    return mixer(dtype, [p], x, config)
 
 
 def addresses(p):

@@ -1,9 +1,9 @@
 """GELU on the CPU.
 
 v1  one loop with the C library's tanh or erf, in float64                                             0.06 × ref
-v2  vector registers and polynomials (simd/functions.py), shared between threads                      5 × ref
+v2  vector registers and polynomials (simd/pieces.py), shared between threads                      5 × ref
 v3  while the sums of the product before it are in the first-level cache (ops/linear/finish.py): no pass of its own; in
-    models of 8 bits, bfloat16 and int8, by parabolas (simd/parabolas.py)
+    models of bfloat16 with shorter polynomials
 """
 
 import math

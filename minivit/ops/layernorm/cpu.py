@@ -8,7 +8,7 @@ v3  written straight into the packed panels of the product that follows (normali
 import numpy as np
 
 from ...errors import InputError
-from ..linear.panels import chunks_of, panel_size, place_of, put_number, quantise_row, tall_of, terms_of
+from ..linear.panels import chunks_of, panel_size, place_of, put_number, put_pairs, quantise_row, tall_of, terms_of
 from ..simd.dots import INT8
 from ..simd.kernel import kernel, learning_kernel
 from ..simd.lanes import filled, first_lanes, fma, sum_of
@@ -38,17 +38,20 @@ def loops_v1(x, scale, bias, eps, y):
 
 @njit
 def moments(x, d, eps):
-    # row x (d) -> mean, 1/√(variance + eps); two sums side by side, because each addition waits for the one before
-    total, other = filled(0.0), filled(0.0)
-    for j in range(0, d, 2 * W):
-        total = total + load_part(x, j, d - j)
-        other = other + load_part(x, j + W, max(d - j - W, 0))
-    mean = sum_of(total + other) / np.float32(d)
-    total, other = filled(0.0), filled(0.0)
-    for j in range(0, d, 2 * W):
-        centred, next_ = centre(x, j, d - j, mean), centre(x, j + W, d - j - W, mean)
-        total, other = fma(centred, centred, total), fma(next_, next_, other)
-    return mean, np.float32(1) / np.sqrt(sum_of(total + other) / np.float32(d) + eps)
+    # row x (d) -> mean, 1/√(variance + eps); four sums side by side, because each addition waits for the one before
+    t0, t1, t2, t3 = filled(0.0), filled(0.0), filled(0.0), filled(0.0)
+    for j in range(0, d, 4 * W):
+        t0 = t0 + load_part(x, j, d - j)
+        t1 = t1 + load_part(x, j + W, max(d - j - W, 0))
+        t2 = t2 + load_part(x, j + 2 * W, max(d - j - 2 * W, 0))
+        t3 = t3 + load_part(x, j + 3 * W, max(d - j - 3 * W, 0))
+    mean = sum_of((t0 + t1) + (t2 + t3)) / np.float32(d)
+    t0, t1, t2, t3 = filled(0.0), filled(0.0), filled(0.0), filled(0.0)
+    for j in range(0, d, 4 * W):
+        v0, v1 = centre(x, j, d - j, mean), centre(x, j + W, d - j - W, mean)
+        v2, v3 = centre(x, j + 2 * W, d - j - 2 * W, mean), centre(x, j + 3 * W, d - j - 3 * W, mean)
+        t0, t1, t2, t3 = fma(v0, v0, t0), fma(v1, v1, t1), fma(v2, v2, t2), fma(v3, v3, t3)
+    return mean, np.float32(1) / np.sqrt(sum_of((t0 + t1) + (t2 + t3)) / np.float32(d) + eps)
 
 
 @njit(forceinline=True)
@@ -76,8 +79,14 @@ def normalised(x, j, left, mean, inverse, scale, bias):
 def normalise_into_panel(kind, x, d, scale, bias, eps, a, m):
     # row x (d) -> row m of panel a, and zeros behind its end
     mean, inverse = moments(x, d, eps)
-    for j in range(0, chunks_of(kind, d) * terms_of(kind) * W, W):
-        put_number(kind, a, place_of(kind, j, m), normalised(x, j, max(d - j, 0), mean, inverse, scale, bias))
+    if terms_of(kind) == 2:
+        for j in range(0, chunks_of(kind, d) * 2 * W, 2 * W):
+            v = normalised(x, j, max(d - j, 0), mean, inverse, scale, bias)
+            w = normalised(x, j + W, max(d - j - W, 0), mean, inverse, scale, bias)
+            put_pairs(kind, a, place_of(kind, j, m), v, w)
+    else:
+        for j in range(0, chunks_of(kind, d) * W, W):
+            put_number(kind, a, place_of(kind, j, m), normalised(x, j, max(d - j, 0), mean, inverse, scale, bias))
 
 
 @njit

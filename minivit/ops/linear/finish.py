@@ -1,22 +1,22 @@
 """What happens to the sums of a tile on their way from the first-level cache to memory: bias, GELU, residual."""
 
 from ..simd.dots import INT8
-from ..simd.functions import gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope
+from ..simd.functions import gelu_erf_slope, gelu_tanh_slope
 from ..simd.lanes import filled, fma
 from ..simd.language import njit
 from ..simd.memory import get, load, load_part, load_whole, store_part
-from ..simd.parabolas import gelu_erf_short, gelu_tanh_short
+from ..simd.pieces import gelu_erf, gelu_erf_short, gelu_tanh, gelu_tanh_short
 from ..simd.target import VECS, WIDE, W
-from .panels import chunks_of, panel_size, place_of, put_number, tall_of, terms_of
+from .panels import panel_size, place_of, put_number, put_pairs, tall_of, terms_of
 
-#: what `finish` does with a sum.  SHORT: GELU for models of 8 bits (simd/parabolas.py).  SLOPE: times the slope of GELU at
+#: what `finish` does with a sum.  SHORT: GELU of bfloat16 models (simd/pieces.py).  SLOPE: times the slope of GELU at
 #: `residual`, for the backward pass
 PLAIN, GELU_TANH, GELU_ERF, SHORT_TANH, SHORT_ERF, SLOPE_TANH, SLOPE_ERF = range(7)
 
 
 def gelu_of(name, dtype):
     """What `finish` does as GELU of that name, "tanh" or "erf", in a model of that dtype."""
-    if dtype in ("bfloat16", "int8"):
+    if dtype == "bfloat16":
         return {"tanh": SHORT_TANH, "erf": SHORT_ERF}[name]
     return {"tanh": GELU_TANH, "erf": GELU_ERF}[name]
 
@@ -52,21 +52,37 @@ def join(v, other, kind):
 def finish(kind, c, rows, r, col, n, columns, scales, bias, activation, y, to_panels, residual):
     # y = activation(tile c + bias) + residual, rows r…, columns col…: y (·,n), or panels for a product of that kind
     # (backward: tile c times the slope of GELU at residual)
-    panel, padded = y + 4 * (r // tall_of(kind) * panel_size(kind, n)), chunks_of(kind, n) * W * terms_of(kind)
+    if to_panels:
+        finish_into_panel(kind, c, rows, col, n, bias, activation, y + 4 * (r // tall_of(kind) * panel_size(kind, n)))
+        return
     for j in range(VECS):
         at, left = col + j * W, n - col - j * W
-        if left > 0 or (to_panels and at < padded):  # padding too: it meets zeros, but 0·NaN is not zero
-            left = max(left, 0)
+        if left > 0:
             b = load_part(bias, at, left) if bias else filled(0.0)
             scale, total = (load_part(columns, at, left), load_part(columns, n + at, left)) if kind == INT8 else (b, b)
-            place = place_of(kind, at, 0)
             for m in range(rows):
                 v = activate(sum_at(kind, c, m * WIDE + j * W, scale, total, scales, m) + b, activation)
-                if to_panels:
-                    put_number(kind, panel, place, v)
-                    place += W * terms_of(kind)
-                elif residual:
-                    other = load_part(residual, (r + m) * n + at, left)
-                    store_part(y, (r + m) * n + at, join(v, other, activation), left)
-                else:
-                    store_part(y, (r + m) * n + at, v, left)
+                place = (r + m) * n + at
+                if residual:
+                    v = join(v, load_part(residual, place, left), activation)
+                store_part(y, place, v, left)
+
+
+@njit
+def finish_into_panel(kind, c, rows, col, n, bias, activation, panel):
+    # tile c, columns col… -> activation(c + bias) in a panel of rows of n numbers; beyond them too, up to a whole
+    # chunk, because zeros meet what is there, but 0·NaN is not zero
+    first, second = col, col + W
+    b, next_b = filled(0.0), filled(0.0)
+    if bias:
+        b, next_b = load_part(bias, first, n - first), load_part(bias, second, max(n - second, 0))
+    place, next_place, step = place_of(kind, first, 0), place_of(kind, second, 0), W * terms_of(kind)
+    both = terms_of(kind) == 2 or second < n
+    for m in range(rows):
+        v, w = load(c, m * WIDE) + b, load(c, m * WIDE + W) + next_b
+        if terms_of(kind) == 2:
+            put_pairs(kind, panel, place + m * step, activate(v, activation), activate(w, activation))
+        else:
+            put_number(kind, panel, place + m * step, activate(v, activation))
+            if both:
+                put_number(kind, panel, next_place + m * step, activate(w, activation))

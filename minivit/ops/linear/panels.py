@@ -12,7 +12,7 @@ from ..simd.amx import AMX, HIGH, PARTS, SPLIT, SPLIT_HALF
 from ..simd.dots import BFLOAT16, BYTE_OFFSET, FLOAT32, INT8, TERMS
 from ..simd.lanes import filled, fma, larger, largest_of, smaller, sum_of
 from ..simd.language import njit, register_jitable
-from ..simd.memory import leading, load_part, put, store, store_bfloat, store_bytes
+from ..simd.memory import leading, load_part, put, store, store_bfloat, store_bfloats, store_bytes, store_upper
 from ..simd.stages import done, raise_flag, take, wait
 from ..simd.target import TALL, W
 
@@ -85,6 +85,19 @@ def put_number(kind, y, i, v):
         store_bfloat(y, i, v)
     else:
         store(y, i, v)
+
+
+@njit(forceinline=True)
+def put_pairs(kind, y, i, v, w):
+    """2·W numbers from the i-th on, where `kind` multiplies pairs."""
+    if in_parts(kind):
+        part = PACKED_TALL * 2 * W
+        for p in range(PARTS):
+            first, second = leading(v), leading(w)
+            store_upper(y, i + part * p, first, second)
+            v, w = v - first, w - second
+    else:
+        store_bfloats(y, i, v, w)
 
 
 @njit

@@ -82,11 +82,40 @@ def store_bytes(builder, y, i, v):
     builder.store(small, pointer(builder, y, i, small.type, item=1), align=1)
 
 
+def _rounded(builder, v):
+    """Lanes rounded to bfloat16: the upper halves of float32, as whole numbers of 16 bits."""
+    short = ir.VectorType(I16, W)
+    if "avx512bf16" in FEATURES:
+        return builder.bitcast(builder.fptrunc(v, ir.VectorType(BF16, W)), short)
+    bits = builder.bitcast(leading.emit(builder, v), VI)
+    return builder.trunc(builder.lshr(bits, ir.Constant(VI, [16] * W)), short)
+
+
 @vector_function((types.intp, types.intp, vec), types.void)
 def store_bfloat(builder, y, i, v):
     """Lanes rounded to bfloat16, from the i-th number of 2 bytes on."""
-    small = builder.fptrunc(v, ir.VectorType(BF16, W))
+    small = _rounded(builder, v)
     builder.store(small, pointer(builder, y, i, small.type, item=2), align=2)
+
+
+@vector_function((types.intp, types.intp, vec, vec), types.void)
+def store_bfloats(builder, y, i, v, w):
+    """Lanes of two vectors rounded to bfloat16, from the i-th number of 2 bytes on."""
+    if "avx512bf16" not in FEATURES:
+        store_bfloat.emit(builder, y, i, v)
+        store_bfloat.emit(builder, y, builder.add(i, I64(W)), w)
+        return
+    pairs = ir.VectorType(BF16, 2 * W)
+    both = call(builder, f"llvm.x86.avx512bf16.cvtne2ps2bf16.{32 * W}", pairs, w, v)
+    builder.store(both, pointer(builder, y, i, pairs, item=2), align=2)
+
+
+@vector_function((types.intp, types.intp, vec, vec), types.void)
+def store_upper(builder, y, i, v, w):
+    """Lanes of two vectors that bfloat16 holds exactly, from the i-th number of 2 bytes on."""
+    halves_of, upper = ir.VectorType(I16, 2 * W), ir.Constant(ir.VectorType(I32, 2 * W), list(range(1, 4 * W, 2)))
+    both = builder.shuffle_vector(builder.bitcast(v, halves_of), builder.bitcast(w, halves_of), upper)
+    builder.store(both, pointer(builder, y, i, halves_of, item=2), align=2)
 
 
 @vector_function((vec,), vec)
@@ -129,10 +158,7 @@ def halves(builder, first, second):
 @vector_function((vec, vec), vec)
 def paired(builder, first, second):
     """Pairs of bfloat16, 4 bytes each: one of `first`, one of `second`, lane by lane; for storing only."""
-    low, high = (
-        builder.zext(builder.bitcast(builder.fptrunc(v, ir.VectorType(BF16, W)), ir.VectorType(I16, W)), VI)
-        for v in (first, second)
-    )
+    low, high = (builder.zext(_rounded(builder, v), VI) for v in (first, second))
     return builder.bitcast(builder.or_(low, builder.shl(high, ir.Constant(VI, [16] * W))), VF)
 
 
