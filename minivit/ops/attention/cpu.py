@@ -9,6 +9,7 @@ v3  per head: keys and values packed once, then a tile of queries at a time: sco
 import numpy as np
 
 from ..linear.panels import tall_of
+from ..simd.amx import AMX, SPLIT
 from ..simd.dots import BF16_DOT, BFLOAT16, FLOAT32
 from ..simd.kernel import kernel
 from ..simd.language import njit
@@ -30,7 +31,7 @@ from .heads import (
 )
 
 #: dtype of a model -> the numbers that its attention multiplies
-KIND = {"float32": FLOAT32, "float16": FLOAT32, "bfloat16": FLOAT32, "int8": FLOAT32}
+KIND = dict.fromkeys(("float32", "float16", "bfloat16", "int8"), SPLIT if AMX else FLOAT32)
 if BF16_DOT:
     KIND.update(bfloat16=BFLOAT16, int8=BFLOAT16)
 

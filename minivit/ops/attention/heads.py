@@ -1,12 +1,23 @@
 """The parts of attention that work on one (image, head): pack, score a few queries, weigh the values.
 
-`kind` is FLOAT32, or BFLOAT16 where the CPU multiplies pairs of bfloat16; the softmax is float32 in both.
+`kind` is FLOAT32 or SPLIT (float32 in three parts, where there are tile registers), or BFLOAT16 where the CPU multiplies
+pairs of bfloat16; the softmax is float32 in all.
 """
 
 import numpy as np
 
-from ..linear.panels import place_in_panel, place_of, put_number, tall_of, terms_of
-from ..linear.tiles import multiply
+from ..linear.panels import (
+    PACKED_TALL,
+    in_parts,
+    parts_in,
+    place_in_panel,
+    place_of,
+    put_number,
+    put_pairs,
+    tall_of,
+    terms_of,
+)
+from ..linear.tiles import multiply, store_parts
 from ..simd.functions import exp
 from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
 from ..simd.language import njit, register_jitable
@@ -27,7 +38,14 @@ def sizes(kind, n, width):
     """Floats of scratch for packed keys, packed values, queries, scores, one tile."""
     tall = tall_of(kind)
     wide, long = -(-width // (2 * W)) * 2 * W, -(-n // (2 * W)) * 2 * W
-    return long * wide, long * (-(-width // WIDE) * WIDE), tall * wide, tall * long, tall * WIDE
+    half = 3 if in_parts(kind) else 2  # halves of a float that a number takes
+    return (
+        long * wide // 2 * half,
+        long * wide // 2 * half,
+        tall * wide // 2 * half,
+        tall * long // 2 * half,
+        tall * WIDE,
+    )
 
 
 def scratch_size(kind, n, width):
@@ -36,27 +54,33 @@ def scratch_size(kind, n, width):
 
 @njit
 def pack_keys(kind, k, ld, n, width, row, panels):
-    # k (n,width), a token every ld numbers -> (n/WIDE, items, WIDE): keys become columns; `row` is scratch
-    items = padded(kind, width) // terms_of(kind)
+    # k (n,width), a token every ld numbers -> (n/WIDE, chunks, parts, W, WIDE): keys become columns; `row` is scratch
+    terms, parts = terms_of(kind), parts_in(kind)
+    items = padded(kind, width) // terms * parts
     for token in range(-(-n // WIDE) * WIDE):
         out = panels + 4 * (token // WIDE * items * WIDE + token % WIDE)
-        for i in range(0, padded(kind, width), W):
-            put_number(kind, row, i, value(k, ld, token, i, n, width))
-        for i in range(items):
-            put(out, i * WIDE, get(row, i))
+        for i in range(0, padded(kind, width), W * terms):
+            for j in range(0, W * terms, W):
+                put_number(kind, row, j, value(k, ld, token, i + j, n, width))
+            for part in range(parts):
+                for item in range(W):
+                    put(out, ((i // terms * parts + part * W) + item) * WIDE, get(row, part * PACKED_TALL * W + item))
 
 
 @njit
 def pack_values(kind, v, ld, n, width, panels):
-    # v (n,width) -> (width/WIDE, n/terms, WIDE, terms)
-    items = padded(kind, n) // terms_of(kind)
+    # v (n,width) -> (width/WIDE, chunks, parts, W, WIDE, terms)
+    items, parts = padded(kind, n) // terms_of(kind), parts_in(kind)
     for p in range(-(-width // WIDE)):
         for i in range(items):
             for j in range(VECS):
-                column, place = p * WIDE + j * W, (p * items + i) * WIDE + j * W
+                column, place = p * WIDE + j * W, ((p * items + i - i % W) * parts + i % W) * WIDE + j * W
                 if terms_of(kind) == 2:
-                    first = value(v, ld, 2 * i, column, n, width)
-                    store(panels, place, paired(first, value(v, ld, 2 * i + 1, column, n, width)))
+                    first, second = value(v, ld, 2 * i, column, n, width), value(v, ld, 2 * i + 1, column, n, width)
+                    if in_parts(kind):
+                        store_parts(first, second, panels, place)
+                    else:
+                        store(panels, place, paired(first, second))
                 else:
                     store(panels, place, value(v, ld, i, column, n, width))
 
@@ -73,7 +97,7 @@ def pack_queries(kind, q, ld, rows, width, a):
     for m in range(rows):
         for i in range(0, padded(kind, width), W):
             v = load_part(q, m * ld + i, max(width - i, 0)) * scale
-            put_number(kind, a, place_in_panel(tall_of(kind), i, m, terms_of(kind)), v)
+            put_number(kind, a, place_of(kind, i, m), v)
 
 
 @njit
@@ -81,7 +105,7 @@ def score(kind, a, rows, n, width, keys, s):
     # queries a (rows,width), packed keys -> s (n/W, tall, W) float32
     tall, items = tall_of(kind), padded(kind, width) // terms_of(kind)
     for p in range(-(-n // WIDE)):
-        b = keys + 4 * p * items * WIDE
+        b = keys + 4 * p * items * parts_in(kind) * WIDE
         multiply(kind, rows, a, b, s + 4 * p * VECS * tall * W, W, tall * W, items // W, False, b)
 
 
@@ -90,7 +114,7 @@ def weigh(kind, probs, rows, n, width, values, c, z, z_kind, step, r, column):
     # panel probs (rows,n), packed values -> rows r…, columns `column`… of z
     items = padded(kind, n) // terms_of(kind)
     for p in range(-(-width // WIDE)):
-        b = values + 4 * p * items * WIDE
+        b = values + 4 * p * items * parts_in(kind) * WIDE
         multiply(kind, rows, probs, b, c, WIDE, W, items // W, False, b)
         for m in range(rows):
             put_row(c + 4 * m * WIDE, min(WIDE, width - p * WIDE), z, z_kind, step, r + m, column + p * WIDE)
@@ -130,10 +154,24 @@ def softmax_pack(kind, s, rows, n, probs, c):
             store(sums, m * W, load(sums, m * W) + e)
     for m in range(rows):
         store(sums, m * W, filled(np.float32(1) / sum_of(load(sums, m * W))))
-    for i in range(0, padded(kind, n), W):
+    scale_pack(kind, s, rows, n, probs, sums)
+
+
+@njit
+def scale_pack(kind, s, rows, n, probs, factors):
+    # scores s (n/W, tall, W) times factors (tall, W) -> panel; they may be the same place: parts take more room than
+    # the scores and are written from the end, other numbers from the beginning
+    tall, terms, last = tall_of(kind), terms_of(kind), padded(kind, n) - W * terms_of(kind)
+    for chunk in range(0, last + 1, W * terms):
+        i = last - chunk if in_parts(kind) else chunk
         for m in range(rows):
-            v = load(s, place_in_panel(tall_of(kind), i, m, 1)) * load(sums, m * W) if i < n else filled(0.0)
-            put_number(kind, probs, place_in_panel(tall_of(kind), i, m, terms_of(kind)), v)
+            factor = load(factors, m * W)
+            v = load(s, place_in_panel(tall, i, m, 1)) * factor
+            if terms == 2:
+                w = load(s, place_in_panel(tall, i + W, m, 1)) * factor if i + W < n else filled(0.0)
+                put_pairs(kind, probs, place_of(kind, i, m), v, w)
+            else:
+                put_number(kind, probs, place_of(kind, i, m), v)
 
 
 @njit
@@ -141,9 +179,7 @@ def pack_probs(kind, x, n, rows, probs):
     # x (rows,n) row by row -> panel of probabilities
     for m in range(rows):
         for i in range(0, padded(kind, n), W):
-            put_number(
-                kind, probs, place_in_panel(tall_of(kind), i, m, terms_of(kind)), load_part(x, m * n + i, max(n - i, 0))
-            )
+            put_number(kind, probs, place_of(kind, i, m), load_part(x, m * n + i, max(n - i, 0)))
 
 
 @njit

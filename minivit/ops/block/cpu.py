@@ -34,7 +34,7 @@ def slices_of(n, weights, threads):
 
     Each slice reads all weights.
     """
-    return threads if 1 < threads <= SHARES and n >= 64 * threads and weights <= 4_000_000 else 0
+    return threads if 1 < threads <= SHARES and n >= 64 * threads and weights <= 8_000_000 else 0
 
 
 def run(dtype, blocks, x, config, y, group, apart, slices):

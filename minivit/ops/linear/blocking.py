@@ -40,7 +40,7 @@ def blocking(kind, tiles, columns, chunks, panel, threads):
     tasks = (TASKS // 2 if in_parts(kind) else TASKS) * threads  # every block splits the weights again
     blocks = min(tiles, max(-(-tiles * tall // MAX_ROWS), -(-tasks // columns)))
     segments = -(-4 * panel * -(-tiles // blocks) // BLOCK_BYTES)
-    groups = columns if segments == 1 and not in_parts(kind) else max(-(-columns // GROUP), min(columns, 4 * threads))
+    groups = columns if segments == 1 and not in_parts(kind) else -(-columns // (GROUP * threads)) * threads
     most = MAX_CHUNKS if tall == TALL else MAX_CHUNKS_SPLIT if in_parts(kind) else MAX_CHUNKS_TILES
     longest = -(-chunks // segments)
     return blocks, groups, segments, -(-longest // most)

@@ -34,6 +34,12 @@ def in_parts(kind):
 
 
 @register_jitable
+def parts_in(kind):
+    """Parts of a number."""
+    return PARTS if in_parts(kind) else 1
+
+
+@register_jitable
 def terms_of(kind):
     return 4 if kind == INT8 else BF16_TERMS if kind in (BFLOAT16, BFLOAT16_T) else 2 if in_parts(kind) else 1
 
@@ -47,7 +53,7 @@ def tall_of(kind):
 @register_jitable
 def panel_size(kind, k):
     """Floats that a panel of rows of k numbers takes."""
-    return chunks_of(kind, k) * W * tall_of(kind) * (PARTS if in_parts(kind) else 1)
+    return chunks_of(kind, k) * W * tall_of(kind) * parts_in(kind)
 
 
 @register_jitable
@@ -68,7 +74,7 @@ def place_in_panel(tall, k, m, terms):
 @njit(forceinline=True)
 def place_of(kind, k, m):
     """Where inner term k of row m stands in a panel of that kind (its first part)."""
-    return place_in_panel(tall_of(kind) * (PARTS if in_parts(kind) else 1), k, m, terms_of(kind))
+    return place_in_panel(tall_of(kind) * parts_in(kind), k, m, terms_of(kind))
 
 
 @njit(forceinline=True)

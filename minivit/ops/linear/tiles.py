@@ -16,6 +16,7 @@ f32_tile, f32_half = make_tile(FLOAT32, TALL), make_tile(FLOAT32, TALL // 2)
 bf16_tile, bf16_half = make_tile(BFLOAT16, PACKED_TALL), make_tile(BFLOAT16, PACKED_TALL // 2)
 int8_tile, int8_half = make_tile(INT8, PACKED_TALL), make_tile(INT8, PACKED_TALL // 2)
 f32_tile_t, f32_half_t = make_tile(FLOAT32, TALL, True), make_tile(FLOAT32, TALL // 2, True)
+split_tile, split_half = make_tile(SPLIT, PACKED_TALL), make_tile(SPLIT, PACKED_TALL // 2)
 bf16_tile_t, bf16_half_t = make_tile(BFLOAT16, TALL, True), make_tile(BFLOAT16, TALL // 2, True)
 
 
@@ -38,6 +39,11 @@ def multiply(kind, rows, a, b, c, row, vector, chunks, add, ahead):
             int8_tile(a, 0, b, c, row, vector, chunks, add, ahead)
         else:
             int8_half(a, 0, b, c, row, vector, chunks, add, ahead)
+    elif kind == SPLIT:
+        if whole:
+            split_tile(a, 0, b, c, row, vector, chunks, add, ahead)
+        else:
+            split_half(a, 0, b, c, row, vector, chunks, add, ahead)
     elif kind == FLOAT32_T:
         if whole:
             f32_tile_t(a, TALL, b, c, row, vector, chunks, add, ahead)
@@ -85,7 +91,13 @@ def split(kind, b, first, last, parts):
         place = (item // W * PARTS * W + item % W) * WIDE
         for j in range(0, WIDE, W):
             one, two = weights(kind, b, 2 * item * WIDE + j), weights(kind, b, (2 * item + 1) * WIDE + j)
-            for part in range(PARTS):
-                first, second = leading(one), leading(two)
-                store(parts, place + part * W * WIDE + j, halves(first, second))
-                one, two = one - first, two - second
+            store_parts(one, two, parts, place + j)
+
+
+@njit(forceinline=True)
+def store_parts(one, two, parts, place):
+    # two inner terms of W columns -> the pairs of their parts
+    for part in range(PARTS):
+        first, second = leading(one), leading(two)
+        store(parts, place + part * W * WIDE, halves(first, second))
+        one, two = one - first, two - second

@@ -74,12 +74,12 @@ def shape_registers(typing_context):
 
 def emit_tile(builder, loop, kind, rows, fetch, a, b, c, row, vector, chunks, add):
     """The micro-kernel of tile.py, of 16 or 32 rows."""
-    steps = Steps(kind, rows)
+    steps, parts = Steps(kind, rows), PARTS if kind == SPLIT else 1
     steps.start(builder, c, row, vector, add)
     with loop(builder, chunks, {}) as (chunk, _):
         fetch(chunk)
-        a_chunk = builder.add(a, builder.mul(chunk, I64(2 * HIGH * 64)))
-        b_chunk = builder.add(b, builder.mul(chunk, I64(HIGH * VECS * 64)))
+        a_chunk = builder.add(a, builder.mul(chunk, I64(2 * HIGH * 64 * parts)))
+        b_chunk = builder.add(b, builder.mul(chunk, I64(HIGH * VECS * 64 * parts)))
         steps.add(builder, a_chunk, b_chunk)
     steps.end(builder, c, row, vector)
 

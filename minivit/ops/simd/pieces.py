@@ -8,6 +8,7 @@ are rounded to 8 bits afterwards: its error is at most 1e-4, while bfloat16 roun
 """
 
 import math
+from functools import cache
 
 from llvmlite import ir
 from numpy.polynomial import Chebyshev, Polynomial
@@ -25,11 +26,6 @@ def in_pieces(f, step, degree, otherwise):
     """The function f of a number, of vectors; `otherwise` where a register does not hold 16 numbers."""
     if W != 16:
         return otherwise
-    found = {i: around(f, i * step, step, degree) for i in range(FIRST + 1, LAST)}
-    found[FIRST] = [0.0] * (degree + 1)
-    found[LAST] = [LAST * step, 1.0, *[0.0] * (degree - 1)]
-    rows = [found[i if i <= LAST else i - 32] for i in range(32)]  # by the last 5 bits of i, also of a negative one
-    tables = [[ir.Constant(VF, [row[k] for row in half]) for half in (rows[:W], rows[W:])] for k in range(degree + 1)]
 
     @vector_function((vec,), vec)
     def pieces(builder, x):
@@ -40,12 +36,22 @@ def in_pieces(f, step, degree, otherwise):
         shifted = fma.emit(builder, inside, inverse, shift)  # its last bits are a whole number, the piece
         x = fma.emit(builder, builder.fadd(shifted, back), size, x)  # from the middle of the piece
         i, y = builder.bitcast(shifted, VI), None
-        for first, second in reversed(tables):
+        for first, second in reversed(tables(f, step, degree)):
             c = call(builder, "llvm.x86.avx512.vpermi2var.ps.512", VF, first, i, second)
             y = c if y is None else fma.emit(builder, y, x, c)
         return y
 
     return pieces
+
+
+@cache
+def tables(f, step, degree):
+    """The pair of registers of each coefficient, from that of 1 on."""
+    rows = {i: around(f, i * step, step, degree) for i in range(FIRST + 1, LAST)}
+    rows[FIRST] = [0.0] * (degree + 1)
+    rows[LAST] = [LAST * step, 1.0, *[0.0] * (degree - 1)]
+    found = [rows[i if i <= LAST else i - 32] for i in range(32)]  # by the last 5 bits of i, also of a negative one
+    return [[ir.Constant(VF, [row[k] for row in half]) for half in (found[:W], found[W:])] for k in range(degree + 1)]
 
 
 def around(f, middle, step, degree):
