@@ -1,7 +1,7 @@
 """The parts of attention that work on one (image, head): pack, score a few queries, weigh the values.
 
-`kind` is FLOAT32 or SPLIT (float32 in three parts, where there are tile registers), or BFLOAT16 where the CPU multiplies
-pairs of bfloat16; the softmax is float32 in all.
+`kind` is FLOAT32, SPLIT (float32 in three parts, where there are tile registers) or BFLOAT16 (where the CPU multiplies
+pairs of it); the softmax is float32 in all.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from ..linear.tiles import multiply, store_parts
 from ..simd.functions import exp
 from ..simd.lanes import filled, first_lanes, larger, largest_of, sum_of
 from ..simd.language import njit, register_jitable
-from ..simd.memory import get, load, load_part, paired, put, store, store_part
+from ..simd.memory import load, load_part, paired, store, store_part, transpose
 from ..simd.target import VECS, WIDE, W
 
 #: where a result is not for panels of some kind, but row by row
@@ -57,14 +57,15 @@ def pack_keys(kind, k, ld, n, width, row, panels):
     # k (n,width), a token every ld numbers -> (n/WIDE, chunks, parts, W, WIDE): keys become columns; `row` is scratch
     terms, parts = terms_of(kind), parts_in(kind)
     items = padded(kind, width) // terms * parts
-    for token in range(-(-n // WIDE) * WIDE):
+    for token in range(0, -(-n // WIDE) * WIDE, W):
         out = panels + 4 * (token // WIDE * items * WIDE + token % WIDE)
         for i in range(0, padded(kind, width), W * terms):
-            for j in range(0, W * terms, W):
-                put_number(kind, row, j, value(k, ld, token, i + j, n, width))
+            for t in range(W):
+                for j in range(0, W * terms, W):
+                    put_number(kind, row, (t * terms * W + j), value(k, ld, token + t, i + j, n, width))
             for part in range(parts):
-                for item in range(W):
-                    put(out, ((i // terms * parts + part * W) + item) * WIDE, get(row, part * PACKED_TALL * W + item))
+                place = (i // terms * parts + part * W) * WIDE
+                transpose(row + 4 * part * PACKED_TALL * W, W, out + 4 * place, WIDE)
 
 
 @njit

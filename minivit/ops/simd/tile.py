@@ -41,7 +41,7 @@ def make_tile(kind, rows, transposed=False):
             if kind in MULTIPLY and not transposed:
                 fetch = partial(_prefetch, builder, ahead, AHEAD_TILES)
                 emit_tile(builder, _loop, kind, rows, fetch, a, *others)
-            else:
+            elif kind < len(DOTS):  # not numbers in parts: without tile registers there are none
                 chunk, item, next_row = (builder.mul(ld, I64(W)), ld, 1) if transposed else (I64(TALL * W), I64(1), W)
                 fetch = partial(_prefetch, builder, ahead, AHEAD)
                 _emit_tile(builder, DOTS[kind], rows, fetch, a, chunk, item, next_row, *others)
