@@ -84,6 +84,15 @@ def test_gelu_is_right_on_every_rung(rung, kind):
     close(gelu.LADDER[rung](x, kind), truth.gelu(x.astype(float), kind), 1e-7)
 
 
+@pytest.mark.parametrize("kind", ["tanh", "erf"])
+def test_gelu_of_bfloat16_models_is_closer_than_bfloat16_and_keeps_what_is_not_finite(kind):
+    x = np.linspace(-40, 40, 40003, dtype=np.float32)
+    for dtype, error in (("float32", 1e-6), ("bfloat16", 1.2e-4)):
+        found = gelu.function(dtype)(x, kind)
+        assert np.abs(found - truth.gelu(x.astype(float), kind)).max() <= error
+        np.testing.assert_array_equal(gelu.function(dtype)(np.float32([np.nan, 100, -100]), kind), [np.nan, 100, 0])
+
+
 @pytest.mark.parametrize("rung", attention.LADDER)
 @pytest.mark.parametrize(("n", "width"), [(1, 8), (13, 24), (50, 64), (70, 80)])
 def test_attention_is_right_on_every_rung(rung, n, width):

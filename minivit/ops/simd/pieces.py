@@ -10,8 +10,8 @@ are rounded to 8 bits afterwards: its error is at most 1e-4, while bfloat16 roun
 import math
 from functools import cache
 
+import numpy as np
 from llvmlite import ir
-from numpy.polynomial import Chebyshev, Polynomial
 
 from .functions import SHIFT, gelu_erf, gelu_tanh
 from .lanes import fma, larger, smaller
@@ -60,8 +60,8 @@ def around(f, middle, step, degree):
     def values(t):
         return [f(middle + float(v)) for v in t]
 
-    series = Chebyshev.interpolate(values, degree, [-step / 2, step / 2])
-    return [float(v) for v in series.convert(kind=Polynomial, domain=[-1, 1], window=[-1, 1]).coef]
+    series = np.polynomial.Chebyshev.interpolate(values, degree, [-step / 2, step / 2])
+    return [float(v) for v in series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef]
 
 
 def _erf(x):
