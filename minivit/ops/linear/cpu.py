@@ -3,7 +3,7 @@
 v1  three loops, a sum at a time: the definition, compiled; strides through w                              1 GFLOP/s
 v2  blocks of w that stay in the cache, a row of y as the inner loop, which LLVM vectorises               32 GFLOP/s
 v3  packed panels, a tile of sums in vector registers (simd/tile.py, product.py), threads                375 GFLOP/s
-v4  … in tile registers, where the CPU has them, each number in three parts (simd/amx.py)
+v4  … in tile registers, where the CPU has them, each number in three parts (simd/amx.py, product_in_parts.py)
 
 (197 × 768 × 3072 on two AVX-512 cores, whose multipliers could do 525; ref, NumPy's BLAS: 190.  v4:
 benchmarks/NOTES.md.)

@@ -8,6 +8,7 @@
     memory.py    loads and stores, whole, partial, converting
     lanes.py     what is done with vectors in registers: fused multiply-add, min, max, sums of lanes
     functions.py exp, erf and both GELUs of a vector
+    pieces.py    … the GELUs again, from tables in registers
     dots.py      how this CPU multiplies float32, half precision, bfloat16 and int8
     tile.py      the micro-kernel: a tile of a matrix product held in registers
     amx.py       … and in tile registers, where the CPU has them
