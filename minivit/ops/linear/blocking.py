@@ -40,6 +40,7 @@ def blocking(kind, tiles, columns, chunks, panel, threads):
     tasks = (TASKS // 2 if in_parts(kind) else TASKS) * threads  # every block splits the weights again
     blocks = min(tiles, max(-(-tiles * tall // MAX_ROWS), -(-tasks // columns)))
     segments = -(-4 * panel * -(-tiles // blocks) // BLOCK_BYTES)
+    # few long tasks, equally many per thread, where each reads all rows of its block again
     groups = columns if segments == 1 and not in_parts(kind) else -(-columns // (GROUP * threads)) * threads
     most = MAX_CHUNKS if tall == TALL else MAX_CHUNKS_SPLIT if in_parts(kind) else MAX_CHUNKS_TILES
     longest = -(-chunks // segments)
