@@ -146,9 +146,8 @@ def main():
     args = parser.parse_args()
     report = {"machine": machine(args.threads), "rows": []}
     print(json.dumps(report["machine"]), file=sys.stderr)
-    if any(
-        name.startswith("minivit-cpu") for name in args.engines
-    ):  # compiling takes memory, so not when it is measured
+    if any(name.startswith("minivit-cpu") for name in args.engines):
+        # compiling takes memory: not in a process whose memory is measured
         subprocess.run([sys.executable, "-m", "minivit", "warmup"], check=True, stdout=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         for model in args.models:

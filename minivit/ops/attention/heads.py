@@ -39,13 +39,8 @@ def sizes(kind, n, width):
     tall = tall_of(kind)
     wide, long = -(-width // (2 * W)) * 2 * W, -(-n // (2 * W)) * 2 * W
     half = 3 if in_parts(kind) else 2  # halves of a float that a number takes
-    return (
-        long * wide // 2 * half,
-        long * wide // 2 * half,
-        tall * wide // 2 * half,
-        tall * long // 2 * half,
-        tall * WIDE,
-    )
+    packed, queries, scores = long * wide // 2 * half, tall * wide // 2 * half, tall * long // 2 * half
+    return packed, packed, queries, scores, tall * WIDE
 
 
 def scratch_size(kind, n, width):
@@ -62,7 +57,7 @@ def pack_keys(kind, k, ld, n, width, row, panels):
         for i in range(0, padded(kind, width), W * terms):
             for t in range(W):
                 for j in range(0, W * terms, W):
-                    put_number(kind, row, (t * terms * W + j), value(k, ld, token + t, i + j, n, width))
+                    put_number(kind, row, t * terms * W + j, value(k, ld, token + t, i + j, n, width))
             for part in range(parts):
                 place = (i // terms * parts + part * W) * WIDE
                 transpose(row + 4 * part * PACKED_TALL * W, W, out + 4 * place, WIDE)

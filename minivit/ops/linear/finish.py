@@ -77,12 +77,11 @@ def finish_into_panel(kind, c, rows, col, n, bias, activation, panel):
     if bias:
         b, next_b = load_part(bias, first, n - first), load_part(bias, second, max(n - second, 0))
     place, next_place, step = place_of(kind, first, 0), place_of(kind, second, 0), W * terms_of(kind)
-    both = terms_of(kind) == 2 or second < n
     for m in range(rows):
         v, w = load(c, m * WIDE) + b, load(c, m * WIDE + W) + next_b
         if terms_of(kind) == 2:
             put_pairs(kind, panel, place + m * step, activate(v, activation), activate(w, activation))
         else:
             put_number(kind, panel, place + m * step, activate(v, activation))
-            if both:
+            if second < n:
                 put_number(kind, panel, next_place + m * step, activate(w, activation))

@@ -8,7 +8,7 @@ x is not always what was saved: pack_transposed computes a normalised or activat
 fetching it from memory.
 """
 
-from ..layernorm.cpu import normalise_row
+from ..layernorm.rows import normalise_row
 from ..simd.amx import AMX
 from ..simd.dots import BFLOAT16, FLOAT32
 from ..simd.lanes import filled

@@ -5,7 +5,7 @@ activations are panels b.  A row of x is already contiguous columns of such pane
 what LayerNorm writes, not the hidden layer, whose tiles are panels of the next product, and not the result.
 """
 
-from ..layernorm.cpu import normalise_row
+from ..layernorm.rows import normalise_row
 from ..simd.lanes import filled
 from ..simd.language import njit
 from ..simd.memory import get, load, load_part, number_at, paired, store, store_part
